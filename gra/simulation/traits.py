@@ -24,7 +24,7 @@ OWN_WITH_COMMON = 0.5
 
 class Traits(Settings):
     """Traits of all models of a simulated pool. If a key is null, each model uses the number in its profile
-    (profiles.py)."""
+    (gra/simulation/profiles.py)."""
 
     greedy_repeats: bool = Field(
         False,

@@ -1,4 +1,5 @@
-"""Finds all faults of a synthesis config at once, before any work: those within a group of keys, and those between groups."""
+"""Finds all faults of a synthesis config at once, before any work: values that are wrong, and keys that contradict each
+other."""
 
 from __future__ import annotations
 

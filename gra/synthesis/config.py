@@ -1,7 +1,8 @@
-"""The config of a synthesis, a shard or a probe, parsed once at the stage's entry. The modules below take this object or parts of
-it.
+"""Parses the config of a synthesis, a shard or a probe, once, when the stage starts. The modules that do the work get
+the parsed object or parts of it.
 
-The config's mapping is read only here and at the entries; tests/test_parsed_once.py checks this.
+Only this module and the functions that start the stages read the unparsed config; tests/test_parsed_once.py checks
+this.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class ShardSettings(Settings):
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """The parsed config. `seed`: the seed of all random draws. `shard`: None if the run is not a shard."""
+    """The parsed config of a run. `seed`: the seed of all random draws. `shard`: None if the run is not a shard. The
+    other fields are the groups of the config."""
 
     seed: int
     seeds: SeedSettings
@@ -78,8 +80,8 @@ class SynthesisConfig:
 
     @property
     def models_called(self) -> tuple[str, ...]:
-        """The models that the run can call. With roles=single the run calls only one model and the checkers, so the
-        other models need not be loaded or served."""
+        """The models that the run may call. With `synthesis.roles=single`, these are only one model and the models of
+        `synthesis.checkers`, so the other models of the pool need not be loaded or served."""
         names, wanted = self.pool.names, self.synthesis.single_model
         if self.synthesis.roles != "single":
             return names
@@ -88,7 +90,8 @@ class SynthesisConfig:
 
 
 def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
-    """Return the parsed config. The stage's `check` must accept it; otherwise ValueError or ConfigError is raised."""
+    """Return the parsed config. Call the stage's `check` first: if it finds faults, this function raises ValueError or
+    ConfigError."""
     return SynthesisConfig(
         seed=config["seed"],
         seeds=SeedSettings.model_validate(config["seeds"]),
@@ -100,8 +103,8 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def served(config: Mapping[str, Any]) -> Served | None:
-    """Return the models that the run calls and that separate jobs can serve; None if there are none. The stage's
-    `check` must accept the config."""
+    """Return the models that the run calls, and what separate jobs need to serve them. None if the pool does not start
+    servers that can run all at once. Call the stage's `check` first: the config must not have faults."""
 
     def within(pool: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
         return {**config, "pool": pool, "runtime": runtime}
@@ -110,11 +113,10 @@ def served(config: Mapping[str, Any]) -> Served | None:
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:
-    """Return the shard that the config computes (round, number of the shard, number of shards); None if the config is
-    not that of a shard."""
+    """Return which shard of which round the config computes; None if it is not the config of a shard."""
     return ShardSettings.model_validate(config["shard"]) if config.get("shard") else None
 
 
 def changed(config: Mapping[str, Any], section: str, **values: Any) -> dict[str, Any]:
-    """Return a copy of the unparsed `config` in which the keys `values` of the group `section` have new values."""
+    """Return a copy of the unparsed `config` with other values in the group `section`. `values`: key -> new value."""
     return {**config, section: {**config[section], **values}}

@@ -1,1 +1,2 @@
-"""The committee: the roles of the models, the protocol of one sample, the gate, and statistics on the reviews."""
+"""The committee of models: which model has which role, which calls make one sample, how the gate decides on it, and
+statistics on the reviews."""

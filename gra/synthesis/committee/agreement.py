@@ -8,7 +8,8 @@ from fractions import Fraction
 
 
 def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
-    """Return Krippendorff's alpha over `units`, each of which holds the integer scores of one sample; see `Agreement.alpha`."""
+    """Return Krippendorff's alpha of the scores in `units`: one sequence of integer scores for each sample. None if
+    alpha is undefined (see `Agreement.alpha`)."""
     agreement = Agreement()
     for unit in units:
         agreement.add(unit)
@@ -18,10 +19,12 @@ def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
 class Agreement:
     """Computes Krippendorff's alpha for interval data, one sample at a time and in constant memory.
 
-    1 means full agreement, 0 as much as chance gives, and a negative value less than chance. The arithmetic is exact,
-    and its time grows linearly with the number of scores. The results equal those of the package `krippendorff`, which
-    needs an array of samples x values x values (gigabytes for 100,000 samples). Alpha stays the same if all scores are
-    multiplied by a number, so callers can add sums of scores in place of means.
+    An alpha of 1 means full agreement, 0 means as much agreement as by chance, and a negative alpha means less than by
+    chance. The arithmetic is exact, and its time grows linearly with the number of scores. The results equal those of
+    the package `krippendorff`, which needs an array of samples x values x values (gigabytes for 100,000 samples).
+
+    Scores must be integers. For the agreement of mean scores, callers can multiply all means by a number that makes
+    them integers, because this does not change alpha.
     """
 
     def __init__(self) -> None:
@@ -40,7 +43,7 @@ class Agreement:
 
     @classmethod
     def joined(cls, parts: Iterable[Agreement]) -> Agreement:
-        """Return an `Agreement` over the samples of all `parts`."""
+        """Return one `Agreement` that covers the samples of all `parts`, which are `Agreement`s themselves."""
         whole = cls()
         for part in parts:
             for m, pairs in part._within.items():

@@ -1,7 +1,8 @@
-"""Makes the calls of one sample: renders prompts, reads replies, retries unusable ones and records what each call cost.
+"""Makes the calls of one sample: renders the prompts, reads the replies, makes a call again if its reply is unusable,
+and records what each call cost.
 
-It does no I/O. Its functions are generators: each yields the calls that are due next and receives the replies (see
-protocol.py).
+This module does no I/O. Its functions are generators: each yields the calls that must be made next, and the caller
+sends it the replies (see protocol.py).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from gra.synthesis.settings import SynthesisSettings, decoding_of
 
 @dataclass(frozen=True)
 class Rules:
-    """The values that are the same for all proposals of a run. `seed`: the run's seed. `served`: model name -> the text
-    that identifies the served model in addition to its name (`gra.models.identity.served_as`). `thoughts`: whether
-    reasoning is removed from replies (`pool.strip_think`). `scales`: each reviewer's calibration map
-    (synthesis.calibrate)."""
+    """The values that are the same for all proposals of a run. `seed`: the run's random seed. `served`: name of a model
+    -> a text that changes whenever the settings of the model change its replies (`gra.models.identity.served_as`).
+    `thoughts`: whether reasoning is removed from replies (`pool.strip_think`). `scales`: each reviewer's calibration
+    map (synthesis.calibrate)."""
 
     seed: int
     settings: SynthesisSettings
@@ -39,13 +40,13 @@ class Rules:
 
     @cached_property
     def styles(self) -> dict[str, prompts.Style]:
-        """The style of each step's prompt, which decides how its replies are read."""
+        """Step -> style of the step's prompt. The style decides how replies to the prompt are read."""
         return {step: prompts.style(step, self.settings.prompts) for step in (*prompts.STEPS, prompts.REWRITE)}
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that is due: its `request`, and the sample, step, role and attempt that it belongs to."""
+    """A call that must be made: its `request`, and for which sample, step, role and attempt it is made."""
 
     sample: str
     step: str
@@ -61,7 +62,7 @@ Exchange: TypeAlias = Generator[list[Call], list[Reply], T]
 
 @dataclass
 class Caller:
-    """Makes the calls of one sample and keeps a record of each answered call in `calls`."""
+    """Makes the calls of one sample. `calls` holds a record of each call that was answered."""
 
     sample: str
     rules: Rules
@@ -70,11 +71,11 @@ class Caller:
     def ask_all(
         self, step: str, turns: Sequence[tuple[str, str]], **values: Any
     ) -> Exchange[list[tuple[Any, str | None]]]:
-        """Call every (role, model) of `turns` for `step` at once. An unusable reply is requested again, at most
-        `parse_retries` times; a request that the server refused is not sent again.
+        """Make one call for `step` to each (role, model) in `turns`, all at the same time. If a reply is unusable, the
+        call is made again, at most `parse_retries` times. It is not made again if the server refused the request.
 
-        Return, for each turn, (the parsed form or the text of the reply, None), or (None, the last fault) if no reply
-        was usable.
+        Return a pair for each of the `turns`: (the parsed form or the text of the reply, None), or (None, the last
+        fault) if no reply was usable. `values`: the values that the prompt shows.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
@@ -101,15 +102,15 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`. Return (the parsed form or the text of the reply, None), or (None, the last fault)
-        if no reply was usable."""
+        """Call one model for `step`, and again if its reply is unusable (see `ask_all`). Return (the parsed form or the
+        text of the reply, None), or (None, the last fault) if no reply was usable."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
     def ask_yes_no(self, step: str, questions: Sequence[yes_no.Question]) -> Exchange[list[yes_no.Scored]]:
-        """Ask all `questions`, each a (role, model, messages), at once; every reply is one token, Yes or No. Return, for each
-        question, (score, None) or (None, the fault). Nothing is retried: decoding is greedy, so a retry would give the same
-        token."""
+        """Ask several questions that are answered with one token, Yes or No, all at the same time. `questions`: (role,
+        model, messages) of each question. Return (score, None) for each question, or (None, the fault). No question is
+        asked again, because decoding is greedy: the model would answer with the same token."""
         calls = []
         for role, model, messages in questions:
             seed = number(self.rules.seed, self.sample, step, role, 0, bits=31)
@@ -145,9 +146,9 @@ class Caller:
 
 
 def _rendered(step: str, edition: str, values: Mapping[str, Any]) -> tuple[dict[str, str], ...]:
-    """Return the messages of a prompt. Raises ConfigError if a template of the user's own (`edition` is a folder)
-    cannot be rendered with these values. The check of the folder before the run used other values, and may have missed
-    this."""
+    """Return the messages of a prompt. `edition`: the name of an edition of the prompts, or a folder with the user's
+    own templates. Raises ConfigError if a template in this folder cannot be rendered with these `values`. GRA has tried
+    the templates before the run, but with other values."""
     try:
         return prompts.render(step, edition, **values)
     except Exception as error:

@@ -1,4 +1,5 @@
-"""PURE: decides on a draft from its verdicts: the checks of its instruction, its reviews and its adjudication.
+"""PURE: decides whether a draft of a sample is dropped, from the models' verdicts on it: the checks of its instruction,
+its reviews and its adjudication.
 
 The protocol asks the models for these verdicts and then calls these functions. Re-gating calls the functions with the recorded
 verdicts and other settings.
@@ -17,7 +18,7 @@ Drop = tuple[str, str]  # reason and detail
 
 
 def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
-    """Return the reason and detail if the checks drop the instruction; None if it passes."""
+    """Return None if the instruction passes its checks. Otherwise return why it is dropped: (the reason, details)."""
     if not instruction_passes(draft.checks, settings):
         return "instruction_rejected", _failed(draft.checks)
     if sum(check.passed is not None for check in draft.checks) < min(settings.min_reviews, len(draft.checks)):
@@ -26,16 +27,17 @@ def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
 
 
 def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Gate, Drop | None]:
-    """Return the draft with the mean and standard deviation of its reviews, the gate's verdict, and, if the gate rejects the
-    draft, the reason and detail (else None)."""
+    """Return three values: the draft with the mean and standard deviation of its reviews, the gate's verdict, and None.
+    If the gate rejects the draft, the third value is (the reason, details)."""
     verdict = gate([review.scores for review in draft.reviews if review.scores is not None], settings)
     scored = replace(draft, mean=verdict.mean, std=verdict.std)
     return scored, verdict, (verdict.reason, _missing(draft.reviews)) if verdict.verdict == "reject" else None
 
 
 def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
-    """Return the reason and detail if the adjudicator drops the sample; None if the sample is kept. `word`: the
-    adjudicator's review of the sample; `verdict`: the gate's verdict, which left the decision to the adjudicator."""
+    """Return None if the adjudicator keeps the sample. Otherwise return why it is dropped: (the reason, details).
+    `word`: the adjudicator's review of the sample; `verdict`: the verdict with which the gate left the decision to the
+    adjudicator."""
     if word.scores is None:
         return "adjudication_missing", word.missing or ""
     return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)

@@ -1,8 +1,10 @@
-"""PURE: chooses the records that the generator is shown for a domain: the domain's own, borrowed ones, and demonstrations.
+"""PURE: chooses the records that a prompt for a domain shows to the generator: records of this domain, records borrowed
+from similar domains, and demonstrations.
 
-A domain with few records would show the same ones to every proposal. A domain with fewer than `synthesis.thin_domain` records
-therefore borrows from similar domains (`NEAR`); each prompt still shows at least one record of the domain itself. A demonstration
-is one short request of at most DEMONSTRATION characters.
+If a domain has few records, all of its prompts would show the same ones. A domain with fewer than
+`synthesis.thin_domain` records therefore borrows records from similar domains (`NEAR`). Each prompt still shows at
+least one record of the domain itself. A demonstration is a record that is shown as a turn of a chat; its instruction is
+one request of at most DEMONSTRATION characters.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass(frozen=True)
 class DomainPool:
-    """The records that prompts of one domain can show. `records`: first the domain's own records (`own` is their
-    number), then borrowed ones. `examples`: the indices of the records that can be demonstrations."""
+    """The records that prompts of one domain can show. `records`: first the domain's own records, then borrowed ones.
+    `own`: number of the domain's own records. `examples`: indices in `records` of those that can be demonstrations."""
 
     records: tuple[Record, ...]
     own: int
@@ -49,9 +51,10 @@ LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """Return the pool of each domain. A domain with fewer than `least` records borrows records of similar domains until
-    it has `least`. A domain that still has fewer than `shots` records is left out. `taken`: the number of newest
-    records of a domain whose keywords new samples must not repeat; prompts list these keywords."""
+    """Return the records that prompts can show: domain -> `DomainPool`. `pool`: the records of all domains. A domain
+    with fewer than `least` records borrows from similar domains until it has `least`. A domain that still has fewer
+    than `shots` records, the number that a prompt shows, is left out. `taken`: prompts list the keywords of so many of
+    the domain's newest records, because new samples must not repeat them."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -80,7 +83,8 @@ def _spread(records: Sequence[Record], most: int) -> list[Record]:
 
 
 def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
-    """Return the records shown to one proposal, drawn at random. If the domain borrows, the first one is the domain's own."""
+    """Draw the records that the prompts of one proposal show, `shots` in number. If the domain borrows records, the
+    first one drawn is one of its own."""
     if pool.own == len(pool.records):
         return tuple(rng.sample(pool.records, shots))
     first = rng.randrange(pool.own)
@@ -91,9 +95,9 @@ def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...
 def demonstrations(
     pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
-    """Return `count` records to show as chat turns, in random order. Twice as many are drawn, and the shorter half of
-    them is used. If the domain borrows records, one of its own is always shown, provided that one is short enough. If
-    the pool has too few short records, records of `spare` are added."""
+    """Draw records to show as turns of a chat, `count` in number and in random order. Prefer short ones: draw twice as
+    many, and use the shorter half. If the domain borrows records, one of its own that is short enough is always among
+    them, if there is one. If the pool has too few records that are short enough, take the missing ones from `spare`."""
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
     if pool.own < len(pool.records) and own and count:
@@ -109,7 +113,8 @@ def demonstrations(
 
 
 def fits(instruction: str) -> bool:
-    """Return whether an instruction can be a demonstration: one line, at most DEMONSTRATION characters, one request."""
+    """Return whether an instruction can be a demonstration: it is one line of at most DEMONSTRATION characters and
+    makes only one request."""
     text = instruction.strip()
     short = 0 < len(text) <= DEMONSTRATION and "\n" not in text
     return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1
@@ -118,9 +123,9 @@ def fits(instruction: str) -> bool:
 def report_thin(
     pool: Sequence[Record], domains: Mapping[str, DomainPool], logged: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return an entry for stats.json for each domain that borrows records in this round, and for each domain that gets
-    no proposals because, even with borrowed records, it has fewer than a prompt shows. Log the entries of domains that
-    have no entry in `logged`, the entries of earlier rounds."""
+    """Return an entry for stats.json for each domain with too few records. Such a domain borrows records in this round,
+    or gets no proposals because even with borrowed records it has fewer than a prompt shows. Also log the entries,
+    except those of domains that already have an entry in `logged`. `logged`: the entries of earlier rounds."""
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [
         {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}

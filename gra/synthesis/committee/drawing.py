@@ -1,4 +1,5 @@
-"""PURE: draws the records and roles of a proposal. Its random streams depend only on the run's seed and the proposal's number."""
+"""PURE: draws the domain, records and roles of a proposal at random. The draw depends only on the run's seed, the round
+and the proposal's number in the round."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ def draw_proposal(
     models: Sequence[str],
     settings: SynthesisSettings,
 ) -> Proposal:
-    """Return proposal `index` of round `number`. Its domain, records and roles come from random streams that depend
-    only on the run's seed, the round and the index."""
+    """Return proposal number `index` of round `number`. Its domain, records and roles are drawn at random. The draw
+    depends only on `seed`, the run's seed, on the round and on `index`. `domains`: the records that prompts of each
+    domain can show."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))

@@ -1,6 +1,8 @@
-"""PURE: decides by tau and delta whether a response is accepted (paper, decision rule), in exact arithmetic.
+"""PURE: decides from the reviewers' scores whether a response is accepted (paper, decision rule). The thresholds are
+tau for the mean of the scores and delta for their standard deviation.
 
-Scores are integers or decimals with four digits. Means and variances are compared as fractions, so no decision depends on rounding.
+Scores are integers or decimals with four digits. Means and variances are computed as exact fractions, so no decision
+depends on rounding.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ Verdict = Literal["accept", "reject", "adjudicate"]
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate's verdict on a response. `reason` is empty for `accept`. `mean` and `std` are those of the reviewers'
-    composite scores; None if undefined."""
+    """The gate's verdict on a response. `reason`: why the verdict is not `accept`, else empty. `mean` and `std`: of the
+    reviewers' composite scores; None if undefined."""
 
     verdict: Verdict
     reason: str
@@ -32,16 +34,17 @@ class Gate:
 
 
 def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> bool:
-    """Return whether the instruction passes its checks. `check=unanimous`: no reviewer fails it; `check=majority`: at most half of
-    those that gave a verdict fail it."""
+    """Return whether the instruction passes its checks. With `check=unanimous`, it passes if no check is negative; with
+    `check=majority`, if at most half of them are. Checks without a verdict do not count."""
     given = [check.passed for check in checks if check.passed is not None]
     failed = given.count(False)
     return failed == 0 if settings.check == "unanimous" else failed * 2 <= len(given)
 
 
 def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
-    """Return one reviewer's composite score as an exact fraction: the mean of its scores, or the aggregate that `kind`
-    (synthesis.composite) names."""
+    """Return the composite score of one review, as an exact fraction. `scores`: dimension -> score. `kind`
+    (synthesis.composite): how the scores are combined, "mean", "median", "min", or "correctness", which uses this score
+    alone."""
     if kind == "correctness":
         return exact(scores["correctness"])
     if kind == "median":
@@ -55,18 +58,21 @@ def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
 
 @lru_cache(1024)
 def exact(number: float) -> Fraction:
-    """Return the number as the fraction that its decimal notation stands for: 0.1 gives 1/10."""
+    """Return a number as the exact fraction of its decimal notation: 1/10 for 0.1."""
     return Fraction(str(number))
 
 
 def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
-    """Judge a response by its `reviews`, each a mapping dimension -> 0..10. The caller leaves out reviews without
-    scores.
+    """Decide on a response by its `reviews`. Each review is a mapping from dimension to score, from 0 to 10. The caller
+    leaves out reviews without scores.
 
-    With fewer than `settings.min_reviews` reviews the adjudicator decides; if there is no adjudicator, the response is
-    rejected. Otherwise a mean below tau rejects the response, and a mean of at least tau with std <= delta (or an
-    undefined std) accepts it. With a larger std the response is disputed, and the adjudicator decides; if there is no
-    adjudicator, `settings.disputed` decides (`majority`: accept if more than half of the composites reach tau).
+    Mean and std are those of the reviews' composite scores. The rules, in this order:
+
+    1. Fewer than `settings.min_reviews` reviews: the adjudicator decides; without one, the response is rejected.
+    2. Mean below tau: the response is rejected.
+    3. Std at most delta, or undefined: the response is accepted.
+    4. Otherwise the response is disputed: the adjudicator decides. Without an adjudicator, `settings.disputed` decides;
+       its value `majority` accepts if more than half of the composite scores reach tau.
     """
     values = [composite(review, settings.composite) for review in reviews]
     mean, variance = _moments(values, settings.std)
@@ -88,7 +94,8 @@ def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) ->
 
 
 def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
-    """Return whether the adjudicator keeps the sample: the composite of the adjudicator's `scores` reaches tau."""
+    """Return whether the adjudicator keeps the sample, which is so if the composite score of its `scores` reaches
+    tau."""
     return composite(scores, settings.composite) >= exact(settings.tau)
 
 

@@ -1,23 +1,28 @@
-"""PURE: watches a running committee: do the reviewers agree, does each reviewer distinguish samples, and how much does
-a sample's mean score depend on which reviewers were drawn for it?
+"""PURE: computes from the reviews whether the reviewers agree, whether each of them gives different samples different
+scores, and how much a sample's mean score depends on which reviewers were drawn for it.
 
-`Health` reads outcomes one by one in constant memory. `Health.account` returns the `health` of stats.json:
+`Health` takes outcomes one by one and needs the same memory for any number of them. `Health.account` returns what
+stats.json contains under `health`:
 
-    alpha            Krippendorff's alpha of the reviews' mean scores (interval data), with a 95 % interval: delete-one-group
-                     jackknife over 20 groups of samples, by their ids (Efron and Stein 1981, Annals of Statistics 9). The interval
-                     is None below 20 samples
-    reviewers        {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower the model scores on
-                     average than the other reviewers of the same samples (harsh: above 0), as in a probe
-                     (model_comparison.py). constant: the share of its reviews that give its most frequent score; equal:
-                     the share of its reviews in which all scores are the same (verdicts.py)
-    sets             {reviewers of a sample: reviewed, accepted}: acceptance by set of reviewers
-    warnings         what is wrong, in words; [] if nothing is wrong or too little is known
-    draw_share       the share of the variance of mean scores that is due to the choice of reviewers, not to the sample:
-                     (mean within-sample variance / m) / (variance of the means), for m reviewers a sample (one-way random
-                     effects; Searle, Variance Components)
+    samples      number of samples with at least two scores
+    alpha        Krippendorff's alpha of the reviews' mean scores (interval data)
+    alpha_low    lower end of alpha's 95 % interval, from a delete-one-group jackknife over 20 groups of samples (Efron
+                 and Stein 1981, Annals of Statistics 9); None if there are fewer than 20 samples
+    alpha_high   upper end of this interval
+    reviewers    {model: reviews, mean, sd, severity, constant, equal}. severity: how many points lower the model's
+                 scores are on average than those of the other reviewers of the same samples, as in a probe
+                 (model_comparison.py); above 0 for a harsh model. constant: the proportion of its reviews with the
+                 mean score that it gives most often. equal: the proportion of its reviews in which all dimensions have
+                 the same score (verdicts.py)
+    sets         {set of reviewers: reviewed, accepted}: how many samples these reviewers judged, and how many of them
+                 the committee accepted
+    warnings     what is wrong, in words; [] if nothing is wrong or too few samples were reviewed
+    draw_share   the proportion of the variance of mean scores that is due to the choice of reviewers, not to the
+                 sample: (mean within-sample variance / m) / (variance of the means), for m reviewers per sample
+                 (one-way random effects; Searle, Variance Components)
 
-With synthesis.roles=random the reviewers are drawn for each sample, so systematic differences between sets of reviewers are due to
-the reviewers, not to their samples.
+With synthesis.roles=random, the reviewers are drawn at random for each sample. So systematic differences between sets
+of reviewers are due to the reviewers, not to the samples that they got.
 """
 
 from __future__ import annotations
@@ -41,7 +46,7 @@ MOST_SETS = 200  # sets of reviewers that are counted separately; all others are
 
 
 class Health:
-    """Statistics on the reviews of the outcomes added so far."""
+    """Statistics on the reviews of all outcomes that were added so far."""
 
     def __init__(self) -> None:
         self._groups: dict[int, Agreement] = {}
@@ -52,7 +57,7 @@ class Health:
         self._within = 0.0  # sum over samples of the variance between reviewers / their number
 
     def add(self, outcome: Outcome) -> None:
-        """Add one outcome. An outcome without scores is ignored."""
+        """Add one outcome. It is ignored if none of its reviews has scores."""
         scored = [review for review in outcome.reviews if review.scores]
         if not scored:
             return
@@ -71,7 +76,7 @@ class Health:
         counts[1] += passed_gate(outcome)
 
     def account(self) -> dict[str, Any]:
-        """Return all statistics as JSON types; a statistic that is undefined is None."""
+        """Return all statistics as values for JSON. A statistic that is undefined is None."""
         alpha = Agreement.joined(self._groups.values()).alpha()
         low, high = self._interval(alpha)
         found: dict[str, Any] = {
@@ -157,9 +162,9 @@ class _Reviewer:
 
 
 def blind(found: Mapping[str, Any]) -> bool:
-    """Return True if the reviews do not show that they distinguish samples: alpha's interval contains 0 or lies below
-    it, alpha is undefined because all scores are the same, or `draw_share` exceeds one half. False with fewer than
-    ENOUGH samples."""
+    """Return whether the reviews give no evidence that the reviewers tell good samples from bad ones. This is so if
+    alpha's interval does not lie above 0, if alpha is undefined because all scores are the same, or if `draw_share`
+    exceeds one half. False if fewer than 20 (ENOUGH) samples were reviewed. `found`: the result of `Health.account`."""
     if found["samples"] < ENOUGH:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
@@ -167,7 +172,8 @@ def blind(found: Mapping[str, Any]) -> bool:
 
 
 def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is wrong with the committee as [(name of the fault, message)]; [] if nothing is wrong or too little is known."""
+    """Return what is wrong with the committee as a list of (name of the fault, message). [] if nothing is wrong or too
+    few samples were reviewed. `found`: the result of `Health.account`."""
     messages = []
     n = found["samples"]
     if n >= ENOUGH and found["alpha"] is None:

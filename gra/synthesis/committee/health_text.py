@@ -12,21 +12,22 @@ _LONGEST = 160  # characters of a warning: models' names come from the user and 
 
 
 def agreement(found: Mapping[str, Any]) -> str:
-    """Return one line: alpha with its interval ("-" while alpha is unknown), the number of samples, and the share of
-    the variance of mean scores that is due to the choice of reviewers."""
+    """Return one line with the reviewers' agreement: Krippendorff's alpha with its interval ("-" while alpha is
+    unknown), the number of samples, and which proportion of the variance of the samples' mean scores is due to the
+    choice of reviewers. `found`: the result of `Health.account`."""
     interval = f" [{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]" if found["alpha_low"] is not None else ""
     draw = f"; {found['draw_share']:.0%} of mean scores is who reviewed" if found["draw_share"] is not None else ""
     return f"alpha {alpha(found)}{interval} over {found['samples']:,} samples{draw}"
 
 
 def alpha(found: Mapping[str, Any]) -> str:
-    """Return Krippendorff's alpha as text, or "-"."""
+    """Return Krippendorff's alpha as text; "-" if it is unknown."""
     return "-" if found["alpha"] is None else f"{found['alpha']:.2f}"
 
 
 def loud(found: Mapping[str, Any]) -> list[str]:
-    """Return the first MOST warnings, each on one line and without control characters; if there are more, a last line gives their
-    number."""
+    """Return the first three (MOST) warnings, each on one line and without control characters. If there are more, add a
+    line that says how many."""
     words = [" ".join(printable(text).split()) for text in found["warnings"]]
     cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in words[:MOST]]
     return [*cut, f"and {len(words) - MOST} more: see status.json"] if len(words) > MOST else cut

@@ -1,4 +1,5 @@
-"""PURE: computes the values that prompts show together with a sample's texts: parents, topics, demonstrations."""
+"""PURE: computes values for the prompts of a sample: topics, built-in demonstrations and what judges see. Also returns
+the ids of the records from which a sample was made."""
 
 from __future__ import annotations
 
@@ -14,22 +15,23 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """Return the ids of the records that a proposal's prompts show as examples or as demonstrations, without built-in
-    demonstrations."""
+    """Return the ids of the records from which a sample was made: those that its prompts show as examples or as
+    demonstrations. The demonstrations that come with GRA do not count."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 
 
 def topics(seed: int, name: str, records: Sequence[Record]) -> tuple[str, ...]:
-    """Return one random keyword of each shown record. They are starting points for the keywords of the proposal `name`."""
+    """Draw one keyword of each of the `records`. The prompt shows them as starting points for the keywords of a new
+    sample. `seed`: the run's seed; `name`: id of the proposal. The same seed and name give the same draw."""
     rng = stream(seed, "topics", name)
     return tuple(dict.fromkeys(rng.choice(record.keywords) for record in records))
 
 
 def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tuple[Record, ...]:
-    """Return built-in demonstrations for the prompt of `step`; () if this prompt shows none. They are drawn at random
-    for each `name`. If `synthesis.example_sets` is a number n, only n different sets are drawn, and `name` decides
-    which of them is used."""
+    """Draw demonstrations that come with GRA for the prompt of `step`; () if this prompt shows none. Each sample or
+    seed, identified by `name`, gets a draw of its own. If `synthesis.example_sets` is a number n, there are only n
+    different draws, and `name` decides which of them is used. `seed`: the run's seed."""
     if not prompts.has_examples(step, settings.prompts):
         return ()
     known = prompts.built_in(settings.prompts)
@@ -38,11 +40,12 @@ def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tu
 
 
 def solves(domain: str, settings: SynthesisSettings) -> bool:
-    """Return whether the judges of a response in this domain first write their own answer."""
+    """Return whether reviewers and adjudicators must first answer the instruction themselves before they judge a
+    response in this domain."""
     return settings.solve == "always" or (settings.solve == "checkable" and domain in CHECKABLE)
 
 
 def judged(draft: Outcome, settings: SynthesisSettings) -> Mapping[str, Any]:
-    """Return the values for the prompts that judge the draft's response."""
+    """Return the values for the prompts that ask a model to judge the draft's response."""
     solve = solves(draft.domain, settings)
     return {"instruction": draft.instruction, "response": draft.response, "domain": draft.domain, "solve": solve}

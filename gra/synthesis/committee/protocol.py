@@ -1,11 +1,13 @@
-"""The protocol of one sample, as generators that do no I/O: they yield the calls that are due and receive the replies.
+"""The protocol of one sample: which calls are made, in which order, and what follows from the replies. It is written as
+generators that do no I/O: they yield the calls that must be made next, and the caller sends them the replies.
 
     protocol = propose(proposal, rules)
     calls = next(protocol)                      # may all be in flight at once
     calls = protocol.send([reply, ...])         # in the order of calls, until StopIteration carries the Outcome
 
-Any scheduler can drive a protocol, and the journal can replay it: the outcome depends only on the proposal, the rules and the
-replies. Method: paper sections on the generator, the reviewer committee, the decision rule and the adjudicator.
+The caller can make the calls in any way, or take the replies from a journal: the outcome depends only on the proposal,
+the rules and the replies. Method: paper sections on the generator, the reviewer committee, the decision rule and the
+adjudicator.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ from gra.synthesis.scoring.scales import as_given, calibrated
 
 @dataclass(frozen=True)
 class Proposal:
-    """One attempt at a new sample: the records that it starts from and the models that take part. `demonstrations`: records shown
-    as chat turns. `taken`: keywords that new samples must not repeat."""
+    """One attempt at a new sample: the records that its prompts show, and the models that take part. `demonstrations`:
+    records that are shown as turns of a chat. `taken`: keywords that the new sample must not repeat, in one tuple for
+    each record that has them."""
 
     id: str
     round: int
@@ -52,8 +55,8 @@ class Proposal:
 
 
 def propose(proposal: Proposal, rules: Rules) -> Protocol:
-    """Run one proposal from its keywords to the committee's decision, and return the Outcome. An unusable reply is never an
-    exception: it ends the proposal with a reason."""
+    """Run one proposal from its keywords to the committee's decision, and return the Outcome. An unusable reply does
+    not raise an exception: it ends the proposal, and the Outcome has the reason."""
     settings, roles = rules.settings, proposal.roles
     caller = Caller(proposal.id, rules)
     draft = Outcome(
@@ -106,15 +109,16 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
 
 
 def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Have the instruction checked by the models of `synthesis.checkers`, or by the reviewers if this key names none.
-    Return the draft with their verdicts, and the reason and detail if it is dropped, else None."""
+    """Let the models of `synthesis.checkers` check the instruction, or the reviewers if this key is null. Return the
+    draft with their verdicts, and None. If the draft is dropped, the second value is (the reason, details)."""
     draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
     return draft, decisions.of_checks(draft, caller.rules.settings)
 
 
 def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Have the response reviewed and, if the gate calls for it, adjudicated. Return the draft with these verdicts, and its
-    drop (reason and detail), or None if it is not dropped."""
+    """Let the reviewers judge the response and, if the gate leaves the decision to the adjudicator, the adjudicator
+    too. Return the draft with these verdicts, and None. If the draft is dropped, the second value is (the reason,
+    details)."""
     rules, settings = caller.rules, caller.rules.settings
     draft = replace(draft, reviews=(yield from _review(caller, draft, examples)))
     draft = replace(draft, reviews=tuple(calibrated(found, rules.scales) for found in draft.reviews))
@@ -127,8 +131,8 @@ def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchan
 
 
 def annotate(outcome: Outcome, rules: Rules) -> Protocol:
-    """Have the annotator write the summary and the final keywords of a kept sample (paper: metadata writer). If the reply is
-    unusable, the sample is kept without a summary and does not enter the pool."""
+    """Let the annotator write the summary and the final keywords of a kept sample (paper: metadata writer). If no reply
+    is usable, the sample is kept without a summary, but later prompts do not show it."""
     caller = Caller(outcome.id, rules)
     turns = prompt_values.built_in(rules.seed, "annotate", outcome.id, rules.settings)
     values = {"domain": outcome.domain, "keywords": outcome.keywords, "demonstrations": turns}
@@ -149,10 +153,11 @@ def annotate(outcome: Outcome, rules: Rules) -> Protocol:
 def annotate_seed(
     seed: Seed, model: str, rules: Rules
 ) -> Exchange[tuple[Record | None, str | None, tuple[CallRecord, ...]]]:
-    """Give a seed its domain, three keywords and summary. Values that the source gives take precedence; if it gives all
-    of them, no model is called.
+    """Let a model write the domain, three keywords and the summary of a seed. Values that the source of the seed
+    already has are kept; if it has all of them, no model is called.
 
-    Return (record, None, calls), or (None, fault, calls) if no reply was usable.
+    Return (the annotated seed as a record, None, the calls), or (None, the last fault, the calls) if no reply was
+    usable.
     """
     if seed.domain and seed.keywords and seed.summary:
         return Record(seed.id, seed.instruction, seed.response, seed.domain, seed.keywords, seed.summary), None, ()
@@ -178,8 +183,8 @@ def annotate_seed(
 
 
 def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[CallRecord, ...]]]:
-    """Make only the response step of a sample. Return (the generator's text, calls), or (None, calls) if no reply was
-    usable."""
+    """Let the generator write the response of a draft, without any other step. Return (the response, the calls), or
+    (None, the calls) if no reply was usable."""
     caller = Caller(draft.id, rules)
     text, _ = yield from _respond(caller, draft)
     return text, tuple(caller.calls)
@@ -188,16 +193,16 @@ def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[Ca
 def review(
     draft: Outcome, rules: Rules, examples: Examples = NONE
 ) -> Exchange[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
-    """Make only the review step of a sample. Return the reviews of the draft's response, and the calls."""
+    """Let the reviewers judge the response of a draft, without any other step. Return their reviews, and the calls."""
     caller = Caller(draft.id, rules)
     reviews = yield from _review(caller, draft, examples)
     return reviews, tuple(caller.calls)
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """Ask a model that will judge by probabilities one question, before all other calls, and return the calls. If its
-    server returns no token probabilities, the backend raises an error that names the server, so the run ends before it
-    has paid for other calls."""
+    """Test whether the server of `model` returns token probabilities, by one question that is asked before all other
+    calls. Return the calls. If the server returns none, the backend raises an error that names the server, so that the
+    run ends before it has paid for other calls."""
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
     return tuple(caller.calls)

@@ -7,12 +7,12 @@ import random
 
 
 def number(*names: object, bits: int = 63) -> int:
-    """Return a non-negative integer of `bits` bits, from the sha256 of the names. The names are joined by a separator
-    that no name contains."""
+    """Return an integer from 0 to 2^bits - 1 that depends only on the names. It is computed from the sha256 of the
+    names, joined by a separator that no name contains."""
     digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits)
 
 
 def stream(*names: object) -> random.Random:
-    """Return the random generator of these names."""
+    """Return a random generator that is seeded with the names."""
     return random.Random(number(*names))

@@ -16,9 +16,10 @@ DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence"
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A seed before annotation: an instruction with its answer (empty if the source has none).
+    """A seed as its source (a file or a data set) gives it: an instruction and its answer, which is empty if the source
+    has none.
 
-    `place`: the seed's line or index in the source, for messages and provenance.
+    `place`: where the seed stands in its source, as text: the line or the index.
     """
 
     id: str
@@ -33,7 +34,8 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An annotated member of the pool: (x, y, d, k, s) of the paper, with an id."""
+    """A record of the pool from which prompts take their examples: an instruction, its response, domain, keywords and
+    summary; (x, y, d, k, s) in the paper."""
 
     id: str
     instruction: str
@@ -45,8 +47,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The models of one sample by role. No model has two roles, except that any model can also annotate. With
-    `synthesis.roles=single` one model has all roles."""
+    """Which models take part in one sample, by role. Generator, reviewers and adjudicator are different models; the
+    annotator can be any of them or another model. With `synthesis.roles=single`, one model has all roles."""
 
     generator: str
     reviewers: tuple[str, ...]
@@ -56,7 +58,7 @@ class Roles:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One reviewer's verdict on the instruction; `passed` is None if the verdict is missing, because the reply was unusable."""
+    """One model's verdict on the instruction. If its reply was unusable, `verdicts` and `passed` are None."""
 
     model: str
     verdicts: dict[str, bool] | None
@@ -70,7 +72,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The scores of a response from one reviewer or the adjudicator; `score` is None if they are missing."""
+    """The scores that one reviewer or the adjudicator gave to a response. If its reply was unusable, `scores` and
+    `score` are None."""
 
     model: str
     scores: dict[str, float] | None
@@ -81,8 +84,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The mean of the review's scores (six integers, or decimals with synthesis.scoring=probability); None if they
-        are missing. The gate uses `gate.composite` in place of it; for `synthesis.composite=mean` both are equal."""
+        """The mean of the review's scores; None if they are missing. The gate does not use this mean but
+        `gate.composite`, which is the same only with `synthesis.composite=mean`."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 
@@ -91,10 +94,10 @@ Status = Literal["accepted", "rejected"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one proposal: all texts and verdicts, the decision, and the reason if it was dropped.
+    """The result of one proposal: all texts and verdicts, the decision and, if the proposal was dropped, the reason.
 
-    `index`: the proposal's number in its round. `reason`: empty for accepted samples, else a key of `gra.reasons.REASONS`. `mean`
-    and `std` are over the reviewers that gave scores.
+    `index`: the proposal's number in its round. `reason`: empty for accepted samples, else a key of
+    `gra.reasons.REASONS`. `mean` and `std`: of the composite scores of the reviewers whose scores are not missing.
     """
 
     id: str

@@ -1,7 +1,8 @@
-"""PURE: assigns generator, reviewers, adjudicator and annotator (paper: roles are redrawn for each sample).
+"""PURE: assigns the roles of generator, reviewers, adjudicator and annotator to models. In the paper, they are drawn
+again for each sample.
 
-A policy is an entry of POLICIES. It says how the roles of one sample are filled and which models can fill each role. A new policy
-needs an entry in POLICIES and its name in `SynthesisSettings.roles`.
+How the roles are assigned is called a policy. A new policy needs an entry in POLICIES, and its name among the values of
+`SynthesisSettings.roles`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can fill each role. All models of a role fill it equally often. `adjudicator` is empty if nothing
-    is adjudicated. `checkers`: the models that check instructions."""
+    """The models that can have each role. All models that can have a role have it equally often. `adjudicator`: empty
+    if the synthesis has no adjudicator. `checkers`: the models that check instructions."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]
@@ -28,8 +29,9 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Policy:
-    """`draw`: returns the roles of one sample, from a pool with enough models. `candidates`: returns the models that can fill each
-    role. `distinct`: whether generator, reviewers and adjudicator of a sample are different models."""
+    """How roles are assigned to models. `draw` returns the roles of one sample; the pool must have enough models.
+    `candidates` returns the models that can have each role. `distinct`: whether generator, reviewers and adjudicator of
+    a sample are different models."""
 
     draw: Callable[[Sequence[str], SynthesisSettings, random.Random], Roles]
     candidates: Callable[[Sequence[str], SynthesisSettings], Candidates]
@@ -101,13 +103,13 @@ def policy(settings: SynthesisSettings) -> Policy:
 
 
 def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates:
-    """Return the models of the pool that can fill each role."""
+    """Return the models that can have each role. `models`: all models of the pool."""
     found = policy(settings).candidates(models, settings)
     return replace(found, checkers=found.reviewers if settings.checkers is None else checkers(settings))
 
 
 def checkers(settings: SynthesisSettings) -> tuple[str, ...]:
-    """Return the models of `synthesis.checkers`, if instructions are checked."""
+    """Return the models of `synthesis.checkers`; () if this key is null, or if instructions are not checked."""
     return tuple(settings.checkers or ()) if settings.review else ()
 
 
@@ -130,7 +132,8 @@ def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
 
 
 def asked_yes_no(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
-    """Return the models that judge by one token with scoring=probability, in the pool's order."""
+    """Return the models that judge with one token, Yes or No, if `synthesis.scoring` is `probability`: those that
+    check, review or adjudicate. They are in the pool's order."""
     asked = {*judges(models, settings), *checkers(settings)}
     return [model for model in models if model in asked]
 

@@ -1,13 +1,14 @@
-"""PURE: ends a round early if, at its current pace, it cannot get the samples that it wants within its limit of
-proposals.
+"""PURE: decides whether a round ends early because it finds samples too slowly: at its current pace, it would not find
+all the samples that it needs before it reaches its limit of proposals.
 
 A round never ends early if the user set `max_proposals`. The pace is checked when 4, 8, 12 and 16 proposals per wanted
-sample have finished, counted in the order of the proposals:
+sample have finished:
 
     pace = samples found since the last check / proposals since then
     continue if samples found + pace x (limit - proposals) >= samples wanted          limit = 20 x samples wanted
 
-So a steady round ends early if it keeps fewer than one unique sample in twenty proposals.
+So a round with a constant pace ends early if fewer than one in twenty proposals gives a new sample that is not a
+duplicate.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ LOOK = 4  # proposals per sample wanted between two checks
 
 @dataclass
 class Pace:
-    """The pace of one round. `wanted`: samples of the round. `limit`: limit on its proposals. `fixed`: whether the user
-    set this limit (`max_proposals`); if so, the round never ends early."""
+    """The pace at which one round finds samples. `wanted`: number of samples that the round needs. `limit`: largest
+    number of proposals that it makes. `fixed`: whether the user set this limit (`max_proposals`); if so, the round
+    never ends early."""
 
     wanted: int
     limit: int
@@ -28,12 +30,13 @@ class Pace:
     before: int = 0  # unique samples at the last check
 
     def due(self, proposals: int) -> bool:
-        """Return whether the pace must be checked after this number of proposals."""
+        """Return whether the pace must be checked when this number of proposals has finished."""
         return not self.fixed and proposals < self.limit and proposals % (LOOK * self.wanted) == 0
 
     def ends(self, proposals: int, unique: int) -> bool:
-        """Return whether the round ends now because its pace is too low. `unique`: the number of samples so far,
-        without duplicates. The next check compares with it, so call this only once per check."""
+        """Check the pace, and return whether the round ends now because the pace is too low. `proposals`: number of
+        finished proposals. `unique`: number of samples found so far, without duplicates. Call this once for each check,
+        because it remembers `unique` for the next check."""
         gained = unique - self.before
         self.before = unique
         return unique * LOOK * self.wanted + gained * (self.limit - proposals) < self.wanted * LOOK * self.wanted

@@ -1,4 +1,4 @@
-"""Filters accepted samples: drops those that contain a piece of a benchmark item, and reports them."""
+"""Finds accepted samples that contain a piece of a benchmark item, so that they can be dropped, and reports them."""
 
 from __future__ import annotations
 
@@ -26,30 +26,33 @@ log = logging.getLogger(__name__)
 
 
 class Comparison:
-    """Compares texts with an index of the benchmarks' items. The index is in a worker process (gra/worker_process.py),
+    """Compares texts with an index of the benchmarks' items. It runs in a worker process (gra/worker_process.py),
     because an index of 30,000 items takes some 300 MB while it is built."""
 
     def __init__(self) -> None:
         self._index: Index | None = None
 
     def read(self, settings: DecontaminateSettings, made: Path | None) -> dict[str, Coverage]:
-        """Read the benchmarks into the index and return, for each benchmark, how much of it is compared. Raises
-        ConfigError for a file that cannot be read completely."""
+        """Read the benchmarks into the index. Return, for each benchmark, how many of its items can be compared.
+        `made`: folder of a step that made benchmarks, or None. Raises ConfigError if a file cannot be read
+        completely."""
         from gra.synthesis.decontamination.ngram_index import Index
 
         self._index = Index((item for source in sources(settings, made) for item in read_items(source)), settings)
         return self._index.coverage()
 
     def find(self, *texts: str) -> Hit | None:
-        """Return the first match of the texts with a benchmark item, or None (see `Index.find`)."""
+        """Return the first match of one of the texts with a benchmark item; None if there is none (see
+        `Index.find`)."""
         assert self._index is not None
         return self._index.find(*texts)
 
 
 @dataclass(frozen=True)
 class ContaminationFilter:
-    """The contamination filter of a run. `worker`: the process that has the index of benchmark items; None if there is
-    nothing to compare samples with, so that all samples pass. `statement`: one line for card and statistics."""
+    """Decides which samples of a run are contaminated. `worker`: the process with the index of benchmark items. None if
+    there are no benchmarks to compare with; then no sample is contaminated. `statement`: one line that says what was
+    compared, for the data card and stats.json. `not_read`: folders of benchmarks in unknown formats."""
 
     settings: DecontaminateSettings
     statement: str
@@ -65,8 +68,8 @@ class ContaminationFilter:
         return None if hit is None else (REASON, str(hit))
 
     def report(self, rejected: Iterable[Outcome]) -> dict[str, Any]:
-        """Return the content of decontamination.json: what was compared and, for each benchmark, which samples of `rejected` were
-        removed."""
+        """Return the content of decontamination.json: what was compared and, for each benchmark, which samples were
+        removed because of it. `rejected`: all samples of the run that were dropped, for whatever reason."""
         benchmarks: dict[str, dict[str, Any]] = {
             name: {**asdict(held), "hits": []} for name, held in self.coverage.items()
         }
@@ -97,8 +100,8 @@ class ContaminationFilter:
 
 
 def build(settings: DecontaminateSettings, made: Path | None) -> ContaminationFilter:
-    """Read the benchmarks and return the filter. `made`: the folder of the step's input `benchmarks`, or None. Raises
-    ConfigError for a file that cannot be read completely."""
+    """Read the benchmarks that `settings` name and return the filter. `made`: folder of a step that made further
+    benchmarks (the input `benchmarks`), or None. Raises ConfigError if a file cannot be read completely."""
     if not settings.enabled:
         return ContaminationFilter(settings, OFF)
     if not sources(settings, made):

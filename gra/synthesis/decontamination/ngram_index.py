@@ -1,4 +1,5 @@
-"""PURE: finds texts that share a run of words (several consecutive words) with a benchmark item, by means of an index.
+"""PURE: finds texts that share several consecutive words (a run of words) with a benchmark item. An index makes the
+search fast.
 
 A text hits an item if it contains
 
@@ -60,7 +61,8 @@ WITHHELD = "(not quoted: GPQA's authors ask that no item be shown in plain text)
 
 @dataclass(frozen=True)
 class Hit:
-    """A run of `n` words that a text shares with an item. `ngram`: the normalised run, or `WITHHELD`."""
+    """A match: a run of `n` words that a text shares with an item of a benchmark. `ngram`: the normalised words or, for
+    a benchmark whose items must not be quoted, the text `WITHHELD`."""
 
     benchmark: str
     item: str
@@ -73,9 +75,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The index's counts for one benchmark. `ngrams`: number of distinct runs; a run counts for the benchmark in which
-    it occurs first. `whole`: items that are compared whole. `not_compared`: items that are too short, or all of whose
-    runs occur in too many other items."""
+    """How much of one benchmark the index can compare. `items`: number of items. `ngrams`: number of different word
+    runs in the index; a run that several benchmarks share counts only for the first. `whole`: number of items whose
+    whole question is compared. `not_compared`: number of items that cannot be compared, because they are too short or
+    because too many items share their runs."""
 
     items: int
     ngrams: int
@@ -90,8 +93,9 @@ def words(text: str) -> list[str]:
 
 
 class Index:
-    """The word runs of benchmark items. An index takes 20 to 28 bytes per run, and the memory of the words themselves.
-    Equal hashes only find candidates; a comparison of the words then decides."""
+    """An index of the word runs of benchmark items. It takes 20 to 28 bytes of memory per run, and the memory of the
+    words themselves. A run is looked up by its hash. Runs with equal hashes are then compared word by word, so there
+    are no false matches."""
 
     def __init__(self, items: Iterable[Item], settings: DecontaminateSettings):
         self._numbers: dict[str, int] = {}
@@ -109,8 +113,8 @@ class Index:
         self._runs, self._whole = self._build()
 
     def find(self, *texts: str) -> Hit | None:
-        """Return the first run of words that the texts share with an item; None if they share none. Long runs are tried
-        first."""
+        """Return the first run of words that one of the texts shares with an item; None if there is none. The texts are
+        searched first for 13-grams (`ngram`), then for 8-grams (`short_ngram`), then for whole questions."""
         found = [words(text) for text in texts]
         said = [word for part in found for word in (*part, "")]  # "" is in no benchmark: no run spans two texts
         number_of = self._numbers.get
@@ -126,7 +130,7 @@ class Index:
         return None
 
     def coverage(self) -> dict[str, Coverage]:
-        """Return the index's counts for each benchmark."""
+        """Return how much of each benchmark the index can compare."""
         total = Counter(benchmark for benchmark, _ in self._items)
         ngrams: Counter[str] = Counter()
         for table in self._runs:
@@ -180,9 +184,9 @@ class Index:
 
 
 class _Table:
-    """The hashes of runs of `n` words in ascending order, and the position in the items' texts at which each run
-    begins. A second table (8 to 16 bytes per run) marks the first bits of these hashes. For most runs of a text it
-    shows at once, without a search, that the hash is not in the table."""
+    """A table of runs of `n` words: their hashes in ascending order, and the position in the items' texts at which each
+    run begins. A second table (8 to 16 bytes per run) marks which first bits of hashes occur. For most runs of a new
+    text, it shows without a search that the hash does not occur."""
 
     def __init__(self, n: int, keys: np.ndarray, positions: np.ndarray):
         self.n, self.keys, self.positions = n, keys, positions
@@ -192,8 +196,8 @@ class _Table:
         self._taken[keys >> self._shift] = True
 
     def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Yield (position in the text, position in the items' texts) for each pair of equal hashes, in the order of the
-        text."""
+        """Find the runs of a text that may be in the table. `hashes`: the hashes of the text's runs, in order. Yield
+        (position in the text, position in the items' texts) for each hash that equals one of the table."""
         if not len(self.keys) or not len(hashes):
             return
         places = np.flatnonzero(self._taken[hashes >> self._shift])
@@ -227,8 +231,9 @@ class _Spans:
         self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
-        """Return the positions of all runs of `n` words, ascending, as uint32. Only texts with at least `n` and fewer
-        than `longer` words are used (None: no upper limit). Texts of answers are used only if `answers` is true."""
+        """Return the positions at which runs of `n` words begin, ascending, as uint32. Only texts with at least `n` and
+        fewer than `longer` words are used; None means no upper limit. Answers are used only if `answers` is true,
+        questions always."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer
@@ -237,16 +242,16 @@ class _Spans:
         return np.repeat(begins - before.astype(np.uint32), counts) + np.arange(counts.sum(), dtype=np.uint32)
 
     def which(self, positions: np.ndarray) -> np.ndarray:
-        """Return, as int32, the number of the text at each position."""
+        """Return the number of the text in which each position lies, as int32."""
         per_position = np.repeat(np.arange(len(self.items), dtype=np.int32), self.lengths + 1)  # with the separator
         return per_position[positions]
 
     def owners(self, positions: np.ndarray) -> np.ndarray:
-        """Return, as int32, the item at each position."""
+        """Return the number of the item in whose texts each position lies, as int32."""
         return self.items[self.which(positions)]
 
     def owner(self, position: int) -> int:
-        """Return the item at one position."""
+        """Return the number of the item in whose texts the position lies."""
         return int(self.items[np.searchsorted(self.begins, position, side="right") - 1])
 
     def length_at(self, position: int) -> int:
@@ -257,9 +262,9 @@ class _Spans:
 def _distinct(
     n: int, keys: np.ndarray, positions: np.ndarray, spans: _Spans, limit: int | None
 ) -> tuple[_Table, np.ndarray]:
-    """Return the table of all distinct runs of `n` words, and the numbers of all texts that contain one of these runs.
-    Of a run that occurs several times, the table has the first position. Runs that more than `limit` items share are
-    left out (None: no run is left out). `keys`, `positions`: hash and position of each run."""
+    """Return a table of runs of `n` words, and the numbers of all texts that contain a run of the table. `keys` and
+    `positions`: the hash and the position of each run. The table has each run only once, with its first position. It
+    leaves out runs that more than `limit` items share, unless `limit` is None."""
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]
     if not len(keys):

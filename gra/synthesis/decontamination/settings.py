@@ -1,4 +1,5 @@
-"""Settings of `synthesis.decontaminate`: the benchmarks that samples are compared with, and the length of word runs."""
+"""Settings of `synthesis.decontaminate`: with which benchmarks samples are compared, and how many consecutive words
+count as a match."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from gra.settings import Settings
 
 
 class BenchmarkFile(Settings):
-    """A JSON Lines file (also gzipped) with your own benchmark items, and the names of its fields."""
+    """A JSON Lines file (it can be gzipped) with the user's own benchmark items, and the names of its fields."""
 
     path: str = Field(description="Path of the file.")
     name: str | None = Field(None, description="Name in reports; null: the file's name without its suffixes.")
@@ -20,8 +21,8 @@ class BenchmarkFile(Settings):
 
 
 class DecontaminateSettings(Settings):
-    """How samples that contain part of a benchmark item are found. gra/synthesis/decontamination/ngram_index.py gives the sources
-    of the numbers."""
+    """Settings that decide how GRA finds samples that contain part of a benchmark item.
+    gra/synthesis/decontamination/ngram_index.py gives the sources of the default numbers."""
 
     enabled: bool = Field(
         True, description="true: compare samples with benchmarks; false: skip this and say so in the data card."

@@ -1,9 +1,9 @@
-"""Reads benchmark items from folders of benchmarks in the hub's record schemas, from your own files, and from a step's
-input.
+"""Reads benchmark items from three places: folders of benchmarks as the Hugging Face hub offers them, the user's own
+files, and benchmarks that a step of the experiment made.
 
-By default only the splits that lm-eval uses to test models are read. It is fair to learn from training and few-shot
-splits, so samples are not compared with them; `splits: all` reads these splits too. The following fields are read as
-the question and as texts of the right answer:
+By default, only the splits with which lm-eval tests models are read. A model may learn from training and few-shot
+splits, so samples are compared with these only if `splits` is `all`. For each benchmark, the table gives the split
+(*.jsonl: all files are read), the field that is read as the question, and the field that is read as the right answer:
 
     gsm8k          test        question          answer, with and without its <<calculator>> marks
     humaneval      test        prompt            canonical_solution
@@ -46,8 +46,9 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class Schema:
-    """How to read a benchmark's records. `scored`: name, without its ending, of the files that lm-eval uses to test
-    models, e.g. `test`; None: all files."""
+    """How to read a benchmark's records. `scored`: the split with which lm-eval tests models, which is also the name of
+    its files without their ending, e.g. `test`; None if all files are used. `question`, `answers` and `id` are
+    functions that return these values of a record."""
 
     scored: str | None
     question: Callable[[Record], str]
@@ -57,8 +58,8 @@ class Schema:
 
 @dataclass(frozen=True)
 class Source:
-    """One file with items: the benchmark's name, the prefix of its items' ids, and how to read a record. `key`: the config key to
-    name in errors."""
+    """One file with benchmark items, and how to read its records (`schema`). `prefix`: text that is put before the ids
+    of its items. `key`: the config key that error messages name."""
 
     key: str
     path: Path
@@ -97,8 +98,9 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
-    """Return the files to read, in a fixed order. `made`: the folder of a world step, or None. The list is empty if
-    neither the settings nor `made` name a benchmark."""
+    """Return the benchmark files to read, in a fixed order. Two places are searched: the files and folders that
+    `settings` name, and the folder `made`, in which a step wrote benchmarks (None: there is no such step). [] if both
+    have no benchmark files."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))
@@ -109,7 +111,8 @@ def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[S
 
 
 def unknown_folders(settings: DecontaminateSettings) -> list[str]:
-    """Return the folders of data_dir in unknown formats. Samples are not compared with them, and this must be reported."""
+    """Return the names of those folders in data_dir whose format is unknown. Samples are not compared with these
+    benchmarks, and the caller must tell the user so."""
     folder = _path(settings.data_dir) if settings.data_dir is not None else None
     if folder is None or not folder.is_dir() or settings.benchmarks is not None or (folder / "benchmarks").is_dir():
         return []
@@ -117,7 +120,7 @@ def unknown_folders(settings: DecontaminateSettings) -> list[str]:
 
 
 def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return the faults of the settings and of the benchmark files' paths that are found without reading the files."""
+    """Return the faults of the settings and of the benchmark files that can be found without reading the files."""
     if not settings.enabled:
         return []
     problems, folder = [], None if settings.data_dir is None else _path(settings.data_dir)
@@ -149,7 +152,7 @@ def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None
 
 
 def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Problem]:
-    """Read every benchmark file once, as the run will, and return the faults that this reveals."""
+    """Read every benchmark file in the way in which the run will read it, and return the faults that this reveals."""
     problems: list[Problem] = []
     for source in sources(settings, made) if settings.enabled else ():
         try:
@@ -160,8 +163,8 @@ def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Probl
 
 
 def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
-    """Return {config key: file} for the benchmark files that no step of the experiment makes. Their content decides
-    which samples are removed."""
+    """Return the benchmark files that `settings` name, by config key. Their content is part of what a run depends on,
+    because it decides which samples are removed. Files that a step of the experiment makes are not included."""
     if not settings.enabled:
         return {}
     return {
@@ -174,8 +177,8 @@ def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
 
 
 def read_items(source: Source) -> Iterator[Item]:
-    """Yield the items of one file, in its order. Raises ConfigError with file, line and fault if the file cannot be
-    read to its end, because samples could contain the items that were not read."""
+    """Yield the items of one file, in the order of the file. If the file cannot be read to its end, raise ConfigError,
+    which names file, line and fault: samples could contain the items that were not read."""
     from gra.synthesis.decontamination.ngram_index import Item
 
     number = 0

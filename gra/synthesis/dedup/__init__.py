@@ -1,1 +1,1 @@
-"""Drops near-duplicate samples: embeddings from child processes, cosine similarity, the target pool."""
+"""Drops samples that are nearly the same as a sample kept before, by the cosine similarity of their embeddings."""

@@ -1,8 +1,9 @@
-"""Finds near-duplicates (paper, post-processing): goes through the samples from the highest to the lowest review score,
-and keeps each sample that is not too close to a sample kept before.
+"""Finds samples that are nearly the same (paper, post-processing). Goes through the samples from the highest to the
+lowest review score, and keeps each sample that is not too close to a sample kept before.
 
-The result is exact: large float32 matrix products find the candidate pairs, and every pair that could matter is then
-compared in float64. So the result does not depend on block sizes, threads, the BLAS library or the order of the input.
+The result is exact: large float32 matrix products find the pairs that may be too close, and these pairs are then
+compared in float64. So the result does not depend on block sizes, threads or the BLAS library. If the samples have ids,
+it does not depend on their order either.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROWS, COLUMNS, PAIRS = 512, 2048, 4096
 
 
 class DedupSettings(Settings):
-    """How near-duplicates are found."""
+    """Settings of the search for samples that are nearly the same."""
 
     threshold: float = Field(0.9, gt=0, le=1, description="Cosine similarity at which two samples are duplicates.")
     text: Literal["instruction", "response", "both"] = Field(
@@ -51,9 +52,11 @@ class DedupSettings(Settings):
 
 @dataclass(frozen=True)
 class Dropped:
-    """A dropped row: its `index`, the nearest of the rows kept before it, and the cosine of the two.
+    """A dropped row. `index`: number of the row. `nearest`: the kept row that is nearest to it. `cosine`: the cosine of
+    these two rows.
 
-    `nearest`: number of a row of `before` (an argument of `greedy`) if `in_before` is true, else of a row of `vectors`.
+    `nearest` is the number of a row of the array `before` if `in_before` is true, else of the array `vectors`. Both
+    arrays are arguments of `greedy`.
     """
 
     index: int
@@ -64,7 +67,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """Row indices: `kept` in the order they were added (best score first), `dropped` in the order they were compared."""
+    """Which rows `greedy` kept and dropped. `kept`: numbers of the kept rows, best score first. `dropped`: the dropped
+    rows, in the order in which they were compared."""
 
     kept: list[int]
     dropped: list[Dropped]
@@ -79,12 +83,14 @@ def greedy(
     tie: Literal["drop", "keep"] = "drop",
     ids: Sequence[str] | None = None,
 ) -> Deduplicated:
-    """Go through rows from the highest to the lowest score, and keep each row whose largest cosine with `before` and
-    the rows kept so far is below `threshold`.
+    """Go through the rows of `vectors` from the highest to the lowest score, and drop each row that is too close to a
+    row kept before. A row is too close if its cosine with a row of `before`, or with a row kept so far, exceeds
+    `threshold`.
 
-    vectors: [n, d] unit rows. before: [m, d] unit rows that are already in the pool and never dropped. Rows of equal
-    score are ordered by `ids` (ascending; unique), or by row number without them; a score of None ranks last. `tie`
-    decides at a cosine equal to the threshold. Raises ValueError for rows that are not unit vectors (tolerance 1e-2).
+    `vectors`: [n, d], `before`: [m, d]; rows are unit vectors. The rows of `before` are kept already and are never
+    dropped. A score of None counts as the lowest. Rows with equal scores are compared in ascending order of their
+    `ids`, which must be unique, or of their row numbers if there are no ids. `tie`: whether a row whose cosine equals
+    the threshold is dropped or kept. Raises ValueError if a row is not a unit vector (tolerance 1e-2).
     """
     import numpy as np
 
@@ -133,9 +139,10 @@ def greedy(
 
 
 def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
-    """Return the cosine of each row of `left` with the same row of `right`, in float64. Decisions use these values.
+    """Return the cosine of each row of `left` with the row of `right` that has the same number, in float64. `greedy`
+    decides by these values.
 
-    Equal rows give exactly 1.0. Each value depends only on its two rows.
+    Equal rows give exactly 1.0. A cosine depends only on its two rows, not on the other rows in the arrays.
     """
     import numpy as np
 
@@ -148,9 +155,10 @@ def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
 def _nearest(
     block: Matrix, pool: Matrix, floor: np.float32, slack: float, room: Matrix
 ) -> dict[int, tuple[float, int]]:
-    """Return {row of `block`: (largest cosine, first row of `pool` that has it)} for each row of `block` that may reach
-    the threshold. `floor`: rows whose float32 products are all smaller cannot reach it; `slack`: see `_slack`. `room`
-    is scratch memory and is overwritten."""
+    """Find the nearest row of `pool` for each row of `block` that may be too close to one. Return row of `block` ->
+    (its largest cosine, the first row of `pool` that has this cosine). `floor`: a float32 product below this value is
+    certainly below the threshold. `slack`: see `_slack`. `room`: memory for intermediate results, which is
+    overwritten."""
     import numpy as np
 
     best: dict[int, tuple[float, int]] = {}

@@ -1,4 +1,5 @@
-"""Holds the target pool of the deduplication and the candidates of the round, and finds the candidates that are duplicates.
+"""Holds the embeddings of all kept samples (the target pool) and of the new samples of a round (the candidates), and
+finds the candidates that are duplicates.
 
 Vectors and matrix products are in a worker process (gra/worker_process.py).
 """
@@ -28,16 +29,17 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Unique:
     """Which candidates are kept, and which are dropped as duplicates. Candidates are numbered in the order in which
-    they were added. `kept`: best score first. `dropped`: number -> (id or number of the nearest kept sample,
-    cosine)."""
+    they were added. `kept`: numbers of the kept candidates, best score first. `dropped`: number of a dropped candidate
+    -> (nearest kept sample, cosine of the two). The nearest kept sample is given by its id if it is in the pool, by its
+    number if it is a candidate."""
 
     kept: list[int]
     dropped: dict[int, tuple[str | int, float]]
 
 
 class TargetPool:
-    """The target pool of the deduplication (paper, post-processing), in this process. `TargetPoolProcess` runs it in another
-    process."""
+    """The kept samples with which new samples are compared (paper, post-processing). This class works in the calling
+    process; `TargetPoolProcess` runs it in another process."""
 
     def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
         from gra.embedding.embed import Embedder
@@ -54,7 +56,8 @@ class TargetPool:
         self._embedder.start()
 
     def prepare(self, texts: Sequence[str]) -> None:
-        """Embed texts that will probably be passed to `base` later."""
+        """Compute the embeddings of texts that the caller will probably pass to `base` later, so that `base` is
+        faster."""
         self._embedder.embed_sync(texts, keep=True)
 
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
@@ -63,13 +66,15 @@ class TargetPool:
         self._rows += list(self._embedder.embed_sync(texts, keep=True))
 
     def add(self, texts: Sequence[str]) -> None:
-        """Embed further candidates of this round. They are numbered in the order in which they are added."""
+        """Add candidates of this round, by their texts. Candidates are numbered in the order in which they are
+        added."""
         self._candidates += list(self._embedder.embed_sync(texts))
         self._texts += texts
 
     def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Return which candidates are kept, highest score first, and which are dropped. A score of None means
-        unreviewed; of two unreviewed near-duplicates the one that was added earlier is kept."""
+        """Return which candidates are kept, and which are dropped as duplicates. `scores`: the review score of each
+        candidate, None if it was not reviewed. Of two near-duplicates with equal scores, or without scores, the one
+        that was added earlier is kept."""
         import numpy as np
 
         from gra.synthesis.dedup.near_duplicates import greedy
@@ -83,8 +88,8 @@ class TargetPool:
         return Unique(found.kept, nearest)
 
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
-        """End the round: add the `chosen` candidates to the pool under their `ids` and forget the others. The vectors
-        of the chosen candidates stay in the cache, because maps of the data use them later."""
+        """End the round: add some candidates to the pool, and forget the others. `chosen`: their numbers; `ids`: their
+        ids in the pool. The cache of embeddings keeps their vectors, which the maps of the data use later."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
         self._embedder.keep([self._texts[i] for i in chosen])
@@ -96,8 +101,9 @@ class TargetPool:
 
 
 class TargetPoolProcess:
-    """A `TargetPool` in a separate process. Its embedder starts loading at once. `prepare`, `base`, `add` and `commit`
-    return at once; if one of them fails, the next `unique` raises its error."""
+    """Runs a `TargetPool` in a separate process, which starts loading the embedder at once. The methods `prepare`,
+    `base`, `add` and `commit` do not wait for the process. If one of them fails there, the next call of `unique` raises
+    the error."""
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
         needs = "about 0.7 GB per worker (runtime.embed_workers) and 1.5 kB per sample"
@@ -120,8 +126,8 @@ class TargetPoolProcess:
         self._send("commit", list(chosen), list(ids))
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Wait until the process has done all work sent to it before, then return `TargetPool.unique(scores)`. Raises
-        SynthesisError if any of this work failed."""
+        """Wait until the process has done all its work, and return the result of `TargetPool.unique`. Raises
+        SynthesisError if an earlier call failed there."""
         answer = self._send("unique", list(scores))
         with reported("waiting for the embedder and the search for duplicates", after_s=4.0):
             for future in self._sent:
@@ -132,7 +138,7 @@ class TargetPoolProcess:
         return result
 
     def close(self) -> None:
-        """End the process and drop unfinished work."""
+        """End the process. Work that it has not finished is lost."""
         self._worker.close()
 
     def _send(self, name: str, *arguments: Any) -> Future[Any]:
