@@ -56,8 +56,7 @@ _LONGEST_KEYWORD = 80  # maximum characters of a keyword
 
 
 class Columns(Settings):
-    """The column map: which column holds which part of a seed. If all values are null, the columns are recognised by
-    their usual names."""
+    """Which column holds which part of a seed. If all are null, the columns are recognised by their usual names."""
 
     instruction: str | None = Field(None, description="Column of the instruction; null: none.")
     input: str | None = Field(
