@@ -1,1 +1,2 @@
-"""Runs the committee's protocols against the models: the scheduler, the journal of calls, and the shards of a round."""
+"""Runs the committee's protocols: makes their calls to the models, records every call in a journal, and can divide a
+round among several jobs (shards)."""

@@ -1,5 +1,6 @@
-"""The interface of the two drivers, which run exchanges (generators that yield calls and receive replies) to their
-results: the engine, which calls models, and `Replies` (re-gating), which reads the journal of a finished run."""
+"""The interface of a driver. A driver runs exchanges, which are generators that yield calls and receive replies, until
+each returns its result. There are two drivers: the engine, which calls models, and `Replies` (re-gating), which takes
+the replies from the journal of a finished run."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ T = TypeVar("T")
 
 
 class Driver(Protocol):
-    """Runs exchanges and yields their results. For the meaning of each member see `engine.Engine`."""
+    """Runs exchanges and yields their results. `engine.Engine` describes each attribute and method."""
 
     @property
     def concurrency(self) -> int: ...

@@ -1,7 +1,8 @@
-"""Finds replies in the journals of other runs, and imports the journals of the run's own shards.
+"""Finds recorded replies in the journals of other runs, and imports the journals of a run's own shards into the run's
+journal.
 
-The number of journals is not limited. One table in memory says which journal has a reply, so the search for a reply
-takes the same time for any number of journals. Only OPEN journals are open at a time.
+There can be any number of journals. One table in memory says which journal has the reply to a request, so more journals
+do not make the search slower. At most 8 (OPEN) journals are open at the same time.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ log = logging.getLogger(__name__)
 
 
 def short(key: str) -> int:
-    """Return the first 64 bits of a key; memory holds only these. If two keys have the same first 64 bits, one journal
-    is searched in vain."""
+    """Return the first 64 bits of a key. The table in memory holds only these bits of each key. If two keys agree in
+    them, a journal may be searched that does not have the call; this costs time, but causes no error."""
     return int(key[:16], 16)
 
 
 def keys(connection: sqlite3.Connection) -> Iterator[int]:
-    """Yield the first 64 bits (`short`) of the key of every call. A damaged key is left out."""
+    """Yield the first 64 bits (see `short`) of the key of every call in a journal. A damaged key is left out.
+    `connection`: the open journal."""
     for (key,) in connection.execute("SELECT substr(key, 1, 16) FROM calls"):
         try:
             yield int(key, 16)
@@ -41,8 +43,8 @@ def keys(connection: sqlite3.Connection) -> Iterator[int]:
 
 
 class Elsewhere:
-    """The journals at `paths`. If several hold a reply to a request, the first of them counts. Raises StoreError or sqlite3.Error
-    if a journal cannot be read."""
+    """The journals of other runs, at `paths`. If several of them have a reply to the same request, the first one
+    counts. Raises StoreError or sqlite3.Error if a journal cannot be read."""
 
     def __init__(self, paths: Sequence[Path]):
         self._paths = tuple(paths)
@@ -55,7 +57,8 @@ class Elsewhere:
                 self._has.setdefault(key, number)
 
     def find(self, key: str) -> tuple[Any, ...] | None:
-        """Return the recorded call with this key, as a row of the query `FIND`, or None if no journal has it."""
+        """Return the recorded reply to the request with this key, as a row of the query `FIND`. None if no journal has
+        it."""
         number = self._has.get(short(key))
         connection = None if number is None else self._connection(number)
         found: tuple[Any, ...] | None = None if connection is None else connection.execute(FIND, (key,)).fetchone()
@@ -80,9 +83,9 @@ class Elsewhere:
         return connection
 
     def _opened(self, path: Path) -> sqlite3.Connection | None:
-        """Return a connection to the journal at `path`. If the step that writes the journal has ended meanwhile, its
-        folder has been renamed to its final name, and the journal is opened there. Return None if the journal has no
-        table yet, or does not exist any more; in the second case its calls are sent again."""
+        """Return a connection to the journal at `path`. If the step that wrote the journal has ended in the meantime,
+        its folder was renamed; then the journal is opened under the folder's final name. Return None if the journal has
+        no table yet, or does not exist any more. If it does not exist any more, its calls are sent again."""
         try:
             return connect_other(path)
         except StoreError:
@@ -98,9 +101,10 @@ class Elsewhere:
 
 
 def import_calls(connection: sqlite3.Connection, path: Path) -> None:
-    """Add every call of the journal at `path` that `connection` does not have yet. If the journal is damaged, a warning is
-    logged and the calls that cannot be read are not imported; they are sent again. Raises sqlite3.Error if `connection` cannot
-    be written."""
+    """Copy the calls in the journal at `path` into the run's own journal, except calls that it already has.
+    `connection`: the run's own journal, open for writing. If the journal at `path` is damaged, log a warning and skip
+    the calls that cannot be read; the run will send them again. Raises sqlite3.Error if the run's own journal cannot be
+    written."""
     try:
         other = connect_other(path)
     except StoreError as error:

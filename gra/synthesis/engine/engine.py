@@ -1,8 +1,8 @@
-"""Runs many exchanges (generators that yield calls and receive replies) concurrently over a backend. A reply comes from
-the journal if the journal has it, else from the model.
+"""Runs many exchanges concurrently. An exchange is a generator that yields calls and receives replies. The engine takes
+a reply from the journal if it is recorded there, and otherwise calls the model through a backend.
 
-Results do not depend on the order in which calls return: outcomes are yielded in the order of their proposals, and a
-proposal that turns out not to be needed leaves only its replies in the journal.
+Results do not depend on the order in which models answer: the engine yields the results in the order of the proposals.
+A proposal that turns out not to be needed has no effect, except that its replies are in the journal.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ AHEAD = 16  # exchanges that may be started and not yet yielded, as a multiple o
 
 @dataclass
 class Traffic:
-    """Counts the calls of this process, for progress and run.json. The counts depend on restarts, so no result may depend on
-    them."""
+    """Counts the calls of this process, for the display of progress and for run.json. A restarted run counts from 0
+    again, so no result may depend on these counts."""
 
     requested: int = 0  # calls sent to models
     replayed: int = 0  # calls answered by the journal
@@ -42,12 +42,12 @@ class Traffic:
     in_flight: dict[str, int] = field(default_factory=dict)  # model -> its calls in flight
 
     def sent(self, model: str) -> None:
-        """Count a call as sent. `returned` must follow, also if the call fails."""
+        """Count a call as sent. The caller must call `returned` when the call ends, also if it fails."""
         self.requested += 1
         self.in_flight[model] = self.in_flight.get(model, 0) + 1
 
     def returned(self, model: str, reply: Reply | None, seconds: float) -> None:
-        """Count a call as ended after `seconds`. `reply` is None if it was cancelled or failed."""
+        """Count a call as ended, `seconds` after it was sent. `reply`: None if the call failed or was cancelled."""
         self.in_flight[model] -= 1
         if reply is not None:
             self.answered += 1
@@ -57,7 +57,9 @@ class Traffic:
 
 
 class Engine:
-    """Runs exchanges over `backend` and `journal`. `concurrency`: the limit on calls in flight, across all models."""
+    """Runs exchanges: takes recorded replies from `journal`, and makes all other calls through `backend`.
+    `concurrency`: how many exchanges may be in progress, and how many calls in flight over all models. A backend that
+    queues calls itself gets all of them at once."""
 
     def __init__(self, backend: Backend, journal: Journal, concurrency: int):
         self._backend, self._journal, self.concurrency = backend, journal, concurrency
@@ -77,17 +79,19 @@ class Engine:
         self.stopping = self.aborted = False
 
     def abort(self) -> None:
-        """Stop without waiting for the calls in flight. The caller must then cancel the reader of `stream`."""
+        """Stop without waiting for the calls in flight. The caller must then cancel the task that iterates over
+        `stream`."""
         self.stopping = self.aborted = True
 
     def stop(self) -> None:
-        """Send no more calls. Calls in flight are awaited and recorded; then the run ends with `Interrupted`."""
+        """Send no more calls. The engine waits for the calls in flight and records their replies; then `stream` raises
+        `Interrupted`."""
         self.stopping = True
         self._can.drain()  # calls queued inside the backend are not in flight
 
     async def ask(self, call: Call, due: Due = None) -> Reply:
-        """Return the reply to one call: from the journal, or else from the model, after awaiting `due`. Raises
-        ServerError or StoreError if the run cannot continue."""
+        """Return the reply to one call. If the journal does not have it, await `due()`, if given, and then call the
+        model. Raises ServerError or StoreError if the run cannot continue."""
         if (begun := self._ahead.pop(call.request.key, None)) is not None:
             return await begun
         return await self._answer(call, due)
@@ -120,8 +124,8 @@ class Engine:
         return reply
 
     async def _reply_all(self, calls: list[Call], due: Due) -> list[Reply]:
-        """Return the replies to calls that are sent together. If one call fails, the others are cancelled; but if the
-        run is stopping, they are awaited, because they are paid for."""
+        """Send several calls at the same time and return their replies. If one call fails, cancel the others. But if
+        the run is stopping, wait for the others, so that replies which the user pays for are recorded."""
         tasks = [asyncio.ensure_future(self.ask(call, due)) for call in calls]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -137,7 +141,7 @@ class Engine:
         return [task.result() for task in tasks]
 
     async def drive(self, exchange: Exchange[T], due: Due = None) -> T:
-        """Run one exchange to its end and return its result; `due` is awaited before each call to a model."""
+        """Run one exchange to its end and return its result. Before each call to a model, await `due()`, if given."""
         try:
             calls = next(exchange)
             while True:
@@ -153,8 +157,8 @@ class Engine:
             exchange.close()
 
     async def settle(self) -> None:
-        """Cancel the calls that were sent ahead and turned out not to be needed. If the run is stopping, await these
-        calls instead."""
+        """End the calls that `stream` sent ahead and that were not needed: cancel them. If the run is stopping, wait
+        for their replies instead."""
         tasks = list(self._ahead.values())
         self._ahead = {}
         for task in tasks if self.aborted or not self.stopping else ():
@@ -169,12 +173,14 @@ class Engine:
     ) -> AsyncGenerator[T, None]:
         """Run `exchanges` concurrently and yield their results in order.
 
-        The iterator is advanced only when a slot is free. `allowed(yielded)` returns the limit on the number of
-        exchanges started so far, given the number of results yielded so far. A limit below `yielded` + 1 counts as
-        `yielded` + 1. `allowed` None: no such limit. Closing the stream early cancels the calls in flight.
+        The next exchange is taken from the iterator only when it can start, because fewer than `concurrency` exchanges
+        are in progress. `allowed(n)` returns how many exchanges may have been started in total when n results have been
+        yielded; the engine always allows at least n + 1. None: no such limit. If the caller closes the stream early,
+        the calls in flight are cancelled.
 
-        `later()` returns a call that will probably be due after this stream, or None. Such calls are sent ahead when
-        slots are idle, and their replies are kept for `ask`. Call `settle` after the stream.
+        `later()` returns a call that will probably be needed after this stream, or None. While fewer than `concurrency`
+        calls are in flight, the engine sends such calls ahead, and a later `ask` for the same request returns the
+        reply. Call `settle` after the stream.
         """
         tasks: dict[int, asyncio.Task[T]] = {}  # started, not yet yielded
         wake = asyncio.Event()

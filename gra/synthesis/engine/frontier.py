@@ -1,10 +1,12 @@
-"""Delays new calls of a resumed run while it still replays recorded replies, so that it makes no calls that it does not
-need.
+"""Delays the calls of a resumed run to models until the run has used its recorded replies, so that it makes no calls
+that it does not need.
 
-The engine runs several exchanges (the calls of one proposal or seed) at once, but yields their results in order. A
-round ends with the proposal that yields its last sample. Later proposals, which concurrency has already started by
-then, are not needed. A resumed run would continue these unneeded proposals at every start. So no exchange may send a
-new call until the first exchange whose result was not yet yielded (the head) needs a new call too.
+The engine runs several exchanges at once (an exchange is all the calls of one proposal or seed), but yields their
+results in order. A round ends with the proposal that gives its last sample. Proposals after it, which run at the same
+time, are not needed. Without this module, each restart of the run would continue these unneeded proposals.
+
+The rule: the first exchange whose result was not yet yielded is called the head. No exchange may send a new call, one
+without a recorded reply, before the head needs a new call itself.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ import asyncio
 
 
 class Frontier:
-    """The frontier of one stream of exchanges. Its head is the first exchange whose result the stream's reader has not
-    yet processed."""
+    """Decides which exchanges of a stream may send new calls. The head is the first exchange whose result the reader of
+    the stream has not yet processed."""
 
     def __init__(self) -> None:
         self._head = 0
@@ -23,8 +25,8 @@ class Frontier:
         self._moved = asyncio.Event()
 
     async def reach(self, index: int) -> None:
-        """Wait until exchange `index` may send a new call (one whose reply is not in the journal): until this exchange
-        is the head, or the head needs a new call too."""
+        """Wait until exchange number `index` may send a new call, one whose reply is not in the journal. It may if it
+        is the head, or if the head needs a new call too."""
         self._reached.add(index)
         if index == self._head:
             self._wake()
@@ -38,7 +40,7 @@ class Frontier:
         self._wake()
 
     def open(self) -> None:
-        """Let all waiting exchanges continue, because nobody reads the stream any more."""
+        """Let all waiting exchanges continue. Called when nobody reads the stream any more."""
         self._open = True
         self._wake()
 

@@ -1,15 +1,15 @@
 """Records every answered call in one SQLite file (WAL mode), so that a later start of the run does not send it again.
 
-`record` writes a reply to a file without fsync (tail.py) before the sample uses it, so a killed process loses no
-answered call. At most INTERVAL seconds later a thread commits all new replies to the database, with one fsync. So a
-power loss costs the replies of at most INTERVAL seconds.
+Before a sample uses a reply, `record` writes the reply to a file without fsync (tail.py), so a killed process loses no
+answered call. At most 0.2 seconds (INTERVAL) later, a thread commits all new replies to the database, with one fsync.
+So a power failure loses only the replies of these 0.2 seconds.
 
-The key is the hash of the request's canonical bytes (`Request.key`). So a changed request is sent again. After any
-other change, for example of a parser or a threshold, the recorded replies are reused.
+A call is found by its key, the hash of the request's canonical bytes (`Request.key`). So a changed request is sent
+again. After any other change, for example of a parser or a threshold, the recorded replies are reused.
 
-The journal keeps the first 64 bits of every recorded key in memory, also of the keys in other journals. So whether a
-call was ever made costs one look-up in memory, for any number of journals. This takes about 100 bytes a reply. A run
-that starts without any recorded replies keeps no keys.
+The first 64 bits of every recorded key are kept in memory, including the keys in the journals of other runs. So one
+look-up in memory shows whether a call has a recorded reply, for any number of journals. This takes about 100 bytes per
+reply. A run that starts without any recorded replies keeps no keys.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """The journal of one run, a context manager. Call `find` and `record` in the event loop's thread; the journal
-    commits in a thread of its own.
+    """The journal of one run. Use it in a `with` block, and call `find` and `record` only in the event loop's thread.
+    The journal commits to the database in another thread.
 
-    `others`: journals of other runs. If one of them has the reply to a request, the reply is copied and the call is not
-    sent. `parts`: journals of the run's own shards and earlier merges; opening the journal imports all their calls. If
-    the file is damaged when it is opened, it is renamed, and every readable call is copied into a new file. Once the
-    file cannot be read or written (disk full, read-only), every method raises StoreError.
+    `path`: the file of the journal. `others`: journals of other runs. If one of them has the reply to a request, the
+    reply is copied into this journal and the call is not sent. `parts`: journals of the run's own shards and earlier
+    merges; the `with` block begins by copying all their calls. If the file at `path` is damaged then, it is renamed,
+    and every readable call is copied into a new file. If the file cannot be read or written (disk full, read-only), the
+    methods raise StoreError.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = (), parts: Iterable[Path] = ()):
@@ -103,7 +104,8 @@ class Journal:
         self._tail = tail.Tail(self.path)
 
     def find(self, call: Call) -> Reply | None:
-        """Return the recorded reply to this call's request, or None."""
+        """Return the recorded reply to this call's request; None if there is none, here or in the journals of other
+        runs."""
         self._raise_fault()
         request, key = call.request, call.request.key
         if (fresh := self._fresh.get(key)) is not None:
@@ -207,8 +209,8 @@ class Journal:
 
 
 def salvage(path: Path) -> int | None:
-    """Check the journal at `path`. If it is damaged, rename it and start a new one with every call that can still be read. Return
-    the number of these calls, or None if the journal does not exist or is undamaged.
+    """Check the journal at `path`. If it is damaged, rename it, copy every call that can still be read into a new
+    journal, and return the number of these calls. Return None if the journal is not damaged or does not exist.
 
     Raises sqlite3.Error or OSError if the new file cannot be written.
     """

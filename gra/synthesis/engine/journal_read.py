@@ -1,7 +1,7 @@
 """Reads a journal without writing to it: its replies, the calls of one sample, and the time and tokens of all calls.
 
-A journal can be read while a run writes it: the reader sees its state at one moment (gra/databases.py). The newest
-calls, which are only in the tail files next to the database (tail.py), are read too.
+A journal can be read while a run writes to it: the reader sees its state at one moment (gra/databases.py). The newest
+calls are not yet in the database but in the tail files next to it (tail.py); they are read too.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ CREATE TEMP VIEW calls AS
 
 
 def connect_other(path: Path) -> sqlite3.Connection | None:
-    """Open the journal of another run for reading. Return None if the journal has no table of calls yet. Raises
-    StoreError if it cannot be read."""
+    """Open the journal of another run for reading. Return None if the journal has no table of calls yet, because its
+    run has just begun. Raises StoreError if the journal cannot be read."""
     connection = connect_readonly(path)
     if connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'calls'").fetchone() is not None:
         return connection
@@ -70,7 +70,7 @@ def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
 
 
 def read_samples(path: Path) -> list[tuple[str, int]]:
-    """Return the id of every sample and seed in the journal, with its number of calls. Raises StoreError if the journal cannot be
+    """Return (id, number of calls) for every sample and seed in the journal. Raises StoreError if the journal cannot be
     read."""
     with closing(connect_readonly(path)) as connection:
         try:
@@ -80,9 +80,9 @@ def read_samples(path: Path) -> list[tuple[str, int]]:
 
 
 def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
-    """Return the seconds waited for the recorded replies, as {model: {role: seconds}}, over all starts of the run. The
-    sums include calls of proposals that were not needed. Replies that were copied from other journals count as 0
-    seconds. Raises StoreError if the journal cannot be read."""
+    """Return how many seconds the run waited for the recorded replies, as {model: {role: seconds}}. The sums cover all
+    starts of the run, and include calls of proposals that were not needed. Replies that were copied from other journals
+    count as 0 seconds. Raises StoreError if the journal cannot be read."""
     found: dict[str, dict[str, float]] = {}
     with closing(connect_readonly(path)) as connection:
         try:
@@ -97,9 +97,10 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
 
 
 def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
-    """Return the number of answered calls and their tokens, over all starts of the run, in the form of `tokens` of
-    stats.json: {model: {role: {in, out, calls, unknown}}}. Calls of proposals that were not needed are included. Raises
-    StoreError if the journal cannot be read."""
+    """Return the number of answered calls and their tokens as {model: {role: {in, out, calls, unknown}}}. `unknown`:
+    number of calls for which the server did not report the tokens. The counts cover all starts of the run, and include
+    calls of proposals that were not needed. `tokens` of stats.json has the same form. Raises StoreError if the journal
+    cannot be read."""
     found: dict[str, dict[str, dict[str, int | None]]] = {}
     known = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"
     query = (

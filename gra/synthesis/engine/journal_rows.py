@@ -43,8 +43,8 @@ def crc(*reply: str | int | None) -> int:
 
 
 def whole(row: Sequence[Any]) -> bool:
-    """Return whether a row is undamaged: its key is the request's hash, and the reply's checksum is right. The row's
-    values are in the order of `FIELDS`."""
+    """Return whether a row of the journal is undamaged: its key is the hash of its request, and the checksum of its
+    reply is right. `row`: the values of the columns `FIELDS`, in this order."""
     call = dict(zip(FIELDS, row, strict=True))
     if not all(isinstance(call[name], str) for name in _TEXTS):
         return False

@@ -1,8 +1,8 @@
-"""Reuses replies of earlier runs: finds and counts them, and says which calls must be sent again after a change of the
-config.
+"""Reuses replies that earlier runs recorded: finds their journals, counts the replies, and says which calls must be
+sent again after a change of the config.
 
-A reply is found by the hash of the whole request, so it always is the reply to exactly that request. Searching a
-journal in vain costs time, but never gives a wrong reply.
+A reply is found by the hash of the whole request, so it always is the reply to exactly this request. A journal of an
+unrelated run therefore costs some time, but never gives a wrong reply.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ _EFFECTS = (
 
 
 def kept(folder: Path) -> str:
-    """Return how many answered calls the journals of a folder hold, as text for a message; "" if there are none."""
+    """Return, as text for a message, how many answered calls the journals in a folder and its subfolders hold, and
+    whether one of the journals cannot be read. "" if there are no such calls and journals."""
     found, unreadable = calls_in(folder)
     words = [f"{found:,} answered call{'s' if found != 1 else ''}"] if found else []
     words += ["a journal that cannot be read"] if unreadable else []
@@ -80,7 +81,8 @@ def kept(folder: Path) -> str:
 
 
 def calls_in(folder: Path) -> tuple[int, bool]:
-    """Return how many answered calls the journals of a folder hold, and whether any of these journals cannot be read."""
+    """Return two values: how many answered calls the journals in a folder and its subfolders hold, and whether any of
+    these journals cannot be read."""
     found, unreadable = 0, False
     for path in journals_under([folder]):
         try:
@@ -93,14 +95,15 @@ def calls_in(folder: Path) -> tuple[int, bool]:
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """Return `config` with `runtime.earlier` set to the `folders` of earlier runs. The run looks for a reply in the
-    journals of these folders before it calls a model."""
+    """Return a copy of `config` in which `runtime.earlier` names the `folders` of earlier runs. A run with this config
+    looks for each reply in the journals of these folders before it calls a model. If `folders` is empty, return
+    `config` itself."""
     return changed(config, "runtime", earlier=[str(folder) for folder in folders]) if folders else config
 
 
 def bought_again(changed: Sequence[str]) -> list[str]:
-    """Return which calls are sent again because the config keys, files or inputs `changed` differ from those of the
-    earlier run. Keys with the same effect share a line."""
+    """Return lines of text that say which calls must be sent again, and why. `changed`: names of the config keys, files
+    and inputs that differ from those of the earlier run. Names with the same effect share a line."""
     lines: dict[str, list[str]] = {}
     for key in changed:
         for pattern, effect in _EFFECTS:
@@ -113,14 +116,15 @@ def bought_again(changed: Sequence[str]) -> list[str]:
 
 
 def journals_under(folders: Iterable[str | Path]) -> list[Path]:
-    """Return the journals in these folders and their subfolders, sorted. A folder that does not exist has none."""
+    """Return the paths of all journals in these folders and their subfolders, sorted. A folder that does not exist is
+    skipped."""
     return sorted({path for folder in folders for path in Path(folder).rglob(JOURNAL)})
 
 
 def usable(folders: Iterable[str | Path]) -> list[Path]:
-    """Return the undamaged journals that lie directly in these folders, in the order of the folders. A damaged or
-    unreadable journal is left out with a warning. It must not stop the run, because the program, not the user, chose
-    these folders."""
+    """Return the paths of the journals that lie directly in these folders, in the order of the folders. A damaged or
+    unreadable journal is left out, and a warning is logged. This is no error, because GRA and not the user chose the
+    folders."""
     found = []
     for path in (Path(folder) / JOURNAL for folder in folders):
         if not path.is_file():
