@@ -1,8 +1,8 @@
 """Settings and checks of the config group `pool`: the models and where they run (conf/pool/*.yaml).
 
-A backend's module can export `PoolSettings`, a subclass of `PoolBase` with the backend's own keys. If a user's backend
-exports none, only the common keys are checked. Settings that change only speed belong to `runtime` and do not enter
-fingerprints.
+A backend's module can define a class `PoolSettings`, a subclass of `PoolBase` with the backend's own keys. If the
+module of a user's backend does not, only the keys of `PoolBase` are checked. Settings that change only speed belong to
+the group `runtime`: changing them does not make a finished step run again.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ModelSettings(Settings):
 
     @property
     def served(self) -> str:
-        """The model's id at its server, or its folder or hub id."""
+        """The model's id at its server or, without a server, its folder or hub id."""
         return self.model or self.name
 
 
@@ -89,7 +89,7 @@ class PoolBase(Settings):
         return [{"name": v} if isinstance(v, str) else v for v in value] if isinstance(value, list | tuple) else value
 
     def problems(self) -> list[Problem]:
-        """Return the faults that involve several fields."""
+        """Return the faults that involve several keys or several models, e.g. a name that two models have."""
         names = [model.name for model in self.models]
         twice = sorted({name for name in names if names.count(name) > 1})
         return [
@@ -140,8 +140,8 @@ class ModelRuntime(Settings):
 
 
 def model_names(pool: Mapping[str, Any]) -> list[str]:
-    """Return the names of the models in `pool.models`, without entries that are not valid names. Other checks call this
-    before they know whether the pool is valid."""
+    """Return the names of the models in `pool.models`. The pool need not be valid: an entry without a name is left
+    out."""
     models = pool.get("models")
     named = [m.get("name") if isinstance(m, Mapping) else m for m in models] if isinstance(models, list | tuple) else []
     return [name for name in named if isinstance(name, str)]
@@ -190,7 +190,8 @@ def takes_turns(pool: Mapping[str, Any]) -> bool:
 
 
 def settings_of(pool: Mapping[str, Any]) -> PoolBase | None:
-    """Return the pool parsed with its backend's `PoolSettings`; None if the pool is invalid or the backend unknown."""
+    """Return the pool, parsed into the `PoolSettings` of its backend. None if the pool is invalid or its backend is
+    unknown."""
     target = _import_target(pool.get("_target_"))
     if isinstance(target, Problem):
         return None
@@ -210,14 +211,14 @@ def _own_keys(pool: Mapping[str, Any], settings_class: type[PoolBase]) -> Mappin
 
 
 def common_keys(pool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of `pool` whose keys every pool can have."""
+    """Return those entries of `pool` whose keys are keys of `PoolBase`, which every kind of pool has."""
     common = {field.alias or name for name, field in PoolBase.model_fields.items()}
     return {key: value for key, value in pool.items() if key in common}
 
 
 def check_pool(pool: Mapping[str, Any] | Any, runtime: Mapping[str, Any] | Any) -> list[Problem]:
-    """Return all faults of the groups `pool` and `runtime` that can be found without a connection. Their texts never contain
-    secrets."""
+    """Return all faults of the groups `pool` and `runtime` that can be found without connecting to a server. The
+    messages never contain secrets."""
     if not isinstance(pool, Mapping):
         return parse(PoolBase, pool, "pool")[1] + parse(ModelRuntime, runtime, "runtime")[1]
     secrets = list(_secrets(pool, "pool"))
@@ -235,7 +236,8 @@ def check_pool(pool: Mapping[str, Any] | Any, runtime: Mapping[str, Any] | Any) 
 
 
 def url_problem(key: str, url: str) -> Problem | None:
-    """Return the fault of a server's base URL, or None. Its text never contains credentials."""
+    """Return a Problem if `url` is not a valid base URL of a server, else None. Its message never contains
+    credentials."""
     try:
         parts = urlsplit(url)
         has_host, credentials = bool(parts.hostname) and (parts.port or 1) > 0, parts.username or parts.password
