@@ -1,1 +1,1 @@
-"""Reads what a comparison needs from the folders of stages, or from the logs of lm-eval."""
+"""Reads the folders of stages and the logs of lm-eval, for comparisons and reports."""

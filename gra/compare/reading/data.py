@@ -1,4 +1,5 @@
-"""Reads the output of synthesis, audit and training for the table and the report. Missing files give None, never 0."""
+"""Reads the output of synthesis, audit and training for the table and the report. If a file is missing, a number from
+it is None, never 0."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_object(path: Path | None) -> dict[str, Any] | None:
-    """The mapping in a JSON file; None where the file does not exist."""
+    """Return the mapping in a JSON file; None if the file does not exist."""
     if path is None:
         return None
     try:
@@ -32,8 +33,8 @@ def read_object(path: Path | None) -> dict[str, Any] | None:
 
 
 def read_table(path: Path | None, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """A parquet file as a table; None where the file does not exist. `columns`: the columns to
-    read; None: all. Absent columns are skipped."""
+    """Return a parquet file as a table; None if the file does not exist. `columns`: the columns to read (None: all). If
+    the file lacks one of them, the table lacks it, too."""
     file = open_table(path)
     if file is None:
         return None
@@ -42,7 +43,7 @@ def read_table(path: Path | None, columns: Sequence[str] | None = None) -> pa.Ta
 
 
 def open_table(path: Path | None) -> pq.ParquetFile | None:
-    """A parquet file, opened; None where it does not exist."""
+    """Open a parquet file; None if it does not exist."""
     if path is None:
         return None
     import pyarrow as pa
@@ -57,7 +58,7 @@ def open_table(path: Path | None) -> pq.ParquetFile | None:
 def read_groups(
     path: Path | None, file: pq.ParquetFile, groups: Sequence[int] | None, columns: Sequence[str]
 ) -> pa.Table:
-    """The given columns of an opened file, from the row groups `groups` (None: from all row groups)."""
+    """Read the columns `columns` of the opened parquet file `file`, from the row groups `groups` (None: from all)."""
     import pyarrow as pa
 
     try:
@@ -67,7 +68,8 @@ def read_groups(
 
 
 def learning_curve(arm: Arm) -> list[tuple[float, float]]:
-    """(step, training loss) from the training log; rows without a loss are skipped. [] where the arm is not trained."""
+    """Return the points (step, training loss) of the arm's training log, without the rows that have no loss. Return []
+    if the arm has no training."""
     path = arm.file("model", "log.csv") or arm.file("model", "model", "log.csv")
     if path is None:
         return []
@@ -87,7 +89,7 @@ def learning_curve(arm: Arm) -> list[tuple[float, float]]:
 
 
 def rows_of(path: Path) -> int:
-    """The number of rows of a parquet file. Raises StoreError."""
+    """Return the number of rows of a parquet file. Raises StoreError if it cannot be read."""
     file = open_table(path)
     assert file is not None
     return int(file.metadata.num_rows)

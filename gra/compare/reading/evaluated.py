@@ -1,5 +1,5 @@
-"""Reads the scores of all arms once. Tables, contrasts, readings and the comparison with the paper are computed
-from these scores."""
+"""Reads the scores of all arms. They are read only once, and all tables and sheets of a comparison are computed from
+them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ REREAD = ("opencompass", "verified")  # readings of the same replies in folders 
 class Evaluated:
     """The scores of all arms.
 
-    `groups`: arm -> its replicates. `runs`: arm -> its evaluated replicates with their scores. `tasks`: the benchmarks
-    of all evaluated replicates. `scored`: arm -> kind of score -> benchmark -> outcomes. A kind is one of
-    `scores.KINDS`, or one of REREAD: the strict scores after the replies were read again by other rules. A kind of
-    REREAD is empty if one of the arm's evaluated replicates was not read again.
+    `groups`: arm -> its replicates. `runs`: arm -> its evaluated replicates with their scores. `tasks`: every benchmark
+    on which at least one replicate was evaluated. `scored`: arm -> kind of score -> benchmark -> outcomes. A kind is
+    one of `scores.KINDS`, or one of REREAD: these are strict scores of the same replies, computed again by other rules
+    (`gra rescore`). A kind in REREAD has no benchmarks if this was not done for all evaluated replicates of the arm.
     """
 
     groups: Mapping[str, Sequence[Arm]]
@@ -32,16 +32,16 @@ class Evaluated:
     scored: Mapping[str, Mapping[str, Scored]]
 
     def scores(self) -> list[Scores]:
-        """Every evaluated run, in the order of the arms."""
+        """Return the scores of every evaluated run, in the order of the arms."""
         return [scores for found in self.runs.values() for _, scores in found]
 
     def verified(self, name: str) -> bool:
-        """Whether an arm's strict scores are in fact a verifier model's verdicts, on at least one benchmark."""
+        """Return whether, on at least one benchmark, the arm's strict scores are the verdicts of a verifier model."""
         return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
 
     def simulated(self, name: str) -> bool:
-        """Whether an arm's numbers come from simulated models. For an arm without a finished step: whether all arms
-        with a finished step are simulated."""
+        """Return whether an arm's numbers come from simulated models. An arm without a finished step counts as
+        simulated if all arms with a finished step are."""
         started = [one for one, group in self.groups.items() if any(arm.folders for arm in group)]
         names = [name] if name in started else started
         return bool(names) and all(self._made_up(one) for one in names)
@@ -51,7 +51,8 @@ class Evaluated:
 
 
 def read(arms: Sequence[Arm], reference: str) -> Evaluated:
-    """Return the arms' scores. Raises EvalError for a damaged folder, or for replicates of an arm that have different items."""
+    """Return the arms' scores. Raises EvalError for a damaged folder, or if replicates of an arm have different
+    items."""
     groups = by_name(arms)
     runs = {
         name: [(arm, scores) for arm in group if (scores := load_arm(arm)) is not None]

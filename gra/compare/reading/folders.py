@@ -1,4 +1,4 @@
-"""Loads the scores of a folder, whoever wrote it: our evaluation, or lm-eval with --log_samples."""
+"""Loads the scores in a folder that either `gra eval` or lm-eval (with --log_samples) wrote."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gra.errors import EvalError
 
 
 def is_run(path: Path) -> bool:
-    """Whether `path` holds an evaluation: ours, or a log of lm-eval."""
+    """Return whether `path` holds scores of `gra eval` or logs of lm-eval."""
     return (path / "scores.json").exists() or lm_eval_log.is_log(path)
 
 
 def load(path: Path, metric: str | None = None) -> Scores:
-    """The scores in `path`. `metric`: the metric to take from lm-eval's logs. Raises EvalError for damaged files, and for folders
-    that hold no evaluation."""
+    """Return the scores in `path`. `metric`: the metric to read from lm-eval's logs. Raises EvalError for damaged
+    files, and for a folder without scores."""
     if not path.exists():
         raise EvalError(
             f"{path}: no such folder\n    -> give the folder of a finished evaluation (gra eval ... output=DIR)"
@@ -31,7 +31,7 @@ def load(path: Path, metric: str | None = None) -> Scores:
 
 
 def load_arm(arm: Arm) -> Scores | None:
-    """The scores of an arm, or None where it has not been evaluated."""
+    """Return the scores of an arm, or None if it has not been evaluated."""
     folder = arm.folders.get("scores")
     return load(folder, arm.metric) if folder is not None else None
 

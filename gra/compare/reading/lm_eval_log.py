@@ -1,14 +1,15 @@
-"""Reads lm-eval's own logs of an evaluation, so that runs of others can be compared item by item.
+"""Reads the logs that lm-eval itself wrote, so that evaluations made without this project can be compared item by item.
 
 `lm_eval --log_samples --output_path DIR` writes DIR/MODEL/results_DATE.json and, for every task,
-samples_TASK_DATE.jsonl. Each line of a samples file is one item read by one filter: doc_id, doc_hash, prompt_hash,
-filter, the names of the metrics, and their values.
+samples_TASK_DATE.jsonl. Each line of a samples file is one item, scored by one filter of lm-eval: doc_id, doc_hash,
+prompt_hash, filter, the names of the metrics, and their values.
 
-- The score is the first metric with all values between 0 and 1 (`metric` names another metric, e.g. acc_norm).
+- The score is the first metric with all values between 0 and 1, unless `metric` names another metric, e.g. acc_norm.
 - The first filter in the file gives the strict scores. A second filter, if there is one, gives the tolerant scores
   (gsm8k has strict-match and flexible-extract).
-- A group (mmlu, bbh) is one benchmark; its tasks are clusters of items, as in our own suites.
-- Items are matched by task, doc_id and the hash of the document: another version of the data is refused, not compared.
+- A group (mmlu, bbh) is one benchmark; its tasks are clusters of items, as in this project's suites.
+- The items of two runs are matched by task, doc_id and the hash of the document. So runs on different versions of the
+  data are an error.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ DATED = re.compile(r"^(?P<kind>samples|results)_(?:(?P<task>.+)_)?(?P<date>\d{4}
 
 @dataclass(frozen=True)
 class Line:
-    """One item of a task, read by one filter. `value`: its score; `document`: the hash of the item's text."""
+    """One item of a task, scored by one filter of lm-eval. `value`: its score; `document`: the hash of the item's
+    text."""
 
     doc_id: str
     document: str
@@ -41,7 +43,8 @@ class Line:
 
 
 def is_log(path: Path) -> bool:
-    """Whether `path` is a results file of lm-eval, or a folder with its logged samples, directly or one level below."""
+    """Return whether `path` is a results file of lm-eval, or a folder that contains logged samples, itself or in a
+    subfolder."""
     if path.is_file():
         found = DATED.match(path.name)
         return found is not None and found["kind"] == "results"
@@ -51,10 +54,11 @@ def is_log(path: Path) -> bool:
 
 
 def load(path: Path, metric: str | None = None) -> Scores:
-    """The scores that lm-eval logged. `path`: the folder of the logs or, if it holds several evaluations, one of its
-    results files.
+    """Return the scores that lm-eval logged. `path`: the folder of the logs; if it holds several evaluations, the
+    results file of one of them. `metric`: the metric that gives the score (None: the first one with all values between
+    0 and 1).
 
-    Raises EvalError for logs that are damaged, ambiguous or hold no score between 0 and 1.
+    Raises EvalError if the logs are damaged, hold several evaluations, or hold no score between 0 and 1.
     """
     results, files = _files(path)
     parents = _parents(results.get("group_subtasks"))
@@ -209,8 +213,8 @@ _LEAVE_OUT = "\n    -> leave this task's file out of the folder, or evaluate the
 
 
 def _metric(file: Path, rows: Sequence[Mapping[str, Any]], wanted: str | None) -> str:
-    """The metric `wanted` if it is usable, otherwise the first usable one. Usable: all its values are between 0 and 1.
-    Raises EvalError if no metric is usable."""
+    """Return the name of the metric `wanted`, or else of the first metric, that is usable: all its values are between 0
+    and 1. Raises EvalError if no metric is usable."""
     names = [str(name) for name in rows[0].get("metrics", []) if isinstance(name, str)]
     usable = [name for name in names if not any(math.isnan(_share(row.get(name))) for row in rows)]
     if wanted in usable:

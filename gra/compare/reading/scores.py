@@ -28,9 +28,9 @@ _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One benchmark of one run. Scores are shares in 0..1. They are all None if the benchmark was skipped for missing
-    data (n = 0). `tolerant` and `extraction` are also None for a benchmark without a tolerant score (e.g. choices
-    scored by log-likelihood)."""
+    """One benchmark of one run. `n`: number of items; `value`: the strict score; scores are from 0 to 1. If the
+    benchmark was skipped because its data were missing, `n` is 0 and all scores are None. `tolerant` and `extraction`
+    are also None for a benchmark without a tolerant score (e.g. choices scored by log-likelihood)."""
 
     n: int
     value: float | None
@@ -45,18 +45,20 @@ class TaskScore:
 
     @property
     def reading(self) -> str:
-        """The reading of the replies that gave `value`: strict, opencompass or VERIFIED."""
+        """The rules by which the replies were read to compute `value`: strict, opencompass or VERIFIED."""
         return str(self.how.get("reading") or "strict")
 
     @property
     def verifier(self) -> str | None:
-        """The name of the model whose verdicts were averaged to `value`; None if the replies were read by rules."""
+        """The name of the verifier model if `value` is the mean of its verdicts; None if `value` was computed by
+        rules."""
         return str(self.how.get("verifier") or "unnamed") if self.reading == VERIFIED else None
 
 
 @dataclass(frozen=True)
 class Items:
-    """One benchmark's items in file order; `tolerant` and `extracted` are None where the benchmark has none."""
+    """The items of one benchmark, in the order of the file. `tolerant` and `extracted` are None if the benchmark has no
+    such scores."""
 
     doc_ids: tuple[str, ...]
     correct: Floats
@@ -67,7 +69,8 @@ class Items:
     prompts: tuple[str, ...] = ()  # hashes of the prompts; empty if an earlier version wrote the file
 
     def of(self, kind: str) -> Floats | None:
-        """The outcome of every item for one of KINDS; None where the benchmark lacks it."""
+        """Return the outcome of every item for one kind of score in KINDS; None if the benchmark does not have this
+        kind."""
         if kind == "form":
             return None if self.tolerant is None else self.correct - self.tolerant
         return {"strict": self.correct, "tolerant": self.tolerant, "extraction": self.extracted}[kind]
@@ -84,7 +87,8 @@ class Scores:
 
 
 def load(folder: Path) -> Scores:
-    """The scores in `folder`. Raises EvalError, with file and key, for a file that is missing, damaged or inconsistent."""
+    """Return the scores in `folder`. If a file is missing, damaged or inconsistent, raises EvalError, which names file
+    and key."""
     path = folder / "scores.json"
     try:
         raw = read_json(path)
@@ -111,9 +115,11 @@ def load(folder: Path) -> Scores:
 
 
 def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind: str, where: str) -> Outcomes | None:
-    """The `Outcomes` of one benchmark over the replicates of an arm, which must have the same items.
+    """Return the `Outcomes` of the replicates of an arm on one benchmark.
 
-    `kind`: one of KINDS. Return None if a replicate lacks the benchmark or has no outcomes of this kind.
+    `runs`: the scores of the replicates; `kind`: one of KINDS; `where`: the arm's name for messages. Return None if a
+    replicate lacks the benchmark or has no outcomes of this kind. Raises EvalError if the replicates have different
+    items.
     """
     if not runs or any(task not in run.items or run.items[task].of(kind) is None for run in runs):
         return None
@@ -141,8 +147,8 @@ def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind:
 
 
 def conditions_differ(runs: Sequence[Scores]) -> list[str]:
-    """One sentence for each benchmark that the runs evaluated under different conditions. It names the conditions that
-    differ, with their values in the order of the runs."""
+    """Return a sentence for each benchmark on which the runs were evaluated under different conditions, such as other
+    prompts. The sentence names the conditions that differ, with their values in the order of the runs."""
     lines = []
     for task in dict.fromkeys(name for run in runs for name in run.items):
         hows = [run.tasks[task].how for run in runs if task in run.items]

@@ -1,6 +1,7 @@
 """PURE: prepares a row of a data folder for the report's list of samples: models, checks, reviews and outcome.
 
-Models wrote the texts: this module caps their length and puts them into JSON; the page shows them as text alone.
+Models wrote the texts, so they are not trusted: this module limits their length and returns them for JSON, and the page
+shows them only as text.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ COLUMNS = (  # what is read of a data folder's tables
 
 
 def browsed(row: Mapping[str, Any], *, kept: bool, wrong: bool | None = None) -> dict[str, Any]:
-    """The row as JSON types; report.js reads the keys. `wrong`: whether the sample is wrong by the simulated
-    world's truth; None if unknown.
+    """Return a row of a data folder as values for JSON, with the keys that report.js reads. `wrong`: whether the sample
+    is wrong according to the simulated world; None if unknown.
 
-    Reviews and the adjudication are {model, scores, score, strengths, weaknesses, missing}. `scores` is in the order of
+    A review or an adjudication is {model, scores, score, strengths, weaknesses, missing}. `scores` is in the order of
     DIMENSIONS; a score that is missing or was not requested is None."""
     adjudication = _parsed(row, "adjudication_json") or row.get("adjudication")
     return {
@@ -75,12 +76,12 @@ def _check(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """A finite number; None for anything else."""
+    """Return `value` if it is a finite number, else None."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 def text(value: Any, cap: int) -> str:
-    """`value` as text of at most `cap` characters, with a note where it was cut; "" for None."""
+    """Return `value` as text; "" for None. After `cap` characters, a longer text is cut, and a note says so."""
     found = "" if value is None else str(value)
     return found if len(found) <= cap else f"{found[:cap]} [cut: {len(found) - cap:,} more characters]"
 

@@ -1,8 +1,7 @@
-"""Draws small charts as inline SVG: histograms, cumulative shares, learning curves, points. No dependency; the same numbers give
-the same bytes.
+"""Draws small charts as inline SVG: histograms, cumulative distributions, learning curves, points with intervals.
 
-All text goes through `markupsafe.escape`; everything else is numbers. The view box is narrow (460 units) to keep text legible at
-a phone's width.
+No plotting library is needed, and the same numbers give the same bytes. `markupsafe.escape` is applied to all texts. A
+chart is only 460 units wide, so that its text can be read on a phone.
 """
 
 from __future__ import annotations
@@ -32,7 +31,11 @@ def histogram(
     mark_name: str,
     axis: str,
 ) -> Markup:
-    """Two stacked histograms (kept below, dropped above) over `edges`, with a dashed line at the gate's threshold `mark`."""
+    """Draw a stacked histogram: in each bin, the number of kept samples and, above it, the number of dropped samples.
+
+    `kept`, `dropped`: the values of the samples; `edges`: the edges of the bins; `mark`: the x of a dashed line, the
+    gate's threshold, named `mark_name` (None: no line); `axis`: the name of the x axis.
+    """
     bins = len(edges) - 1
     low, high = _count(kept, edges), _count(dropped, edges)
     top = _ceiling(max(1, *(low[i] + high[i] for i in range(bins))))
@@ -53,7 +56,7 @@ def histogram(
 
 
 def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Markup:
-    """One line per (name, points), coloured in order."""
+    """Draw one line for each (name, points) in `named`, in the colours of the page's palette in their order."""
     points = [point for _, curve in named for point in curve]
     x1 = max([1.0, *(x for x, _ in points)])
     values = [y for _, y in points] or [0.0, 1.0]
@@ -78,9 +81,12 @@ def cumulative(
     mark_name: str,
     axis: str,
 ) -> Markup:
-    """One staircase per (name, ascending values): for each x, the percentage of the values that are at most x. The
-    first staircase is thicker and drawn over the others. `mark`: the x of a dashed line, named `mark_name`; None: no
-    line."""
+    """Draw a cumulative distribution for each (name, ascending values): a staircase whose height at x is the percentage
+    of the values that are at most x.
+
+    The first staircase is thicker and drawn over the others. `ends`: the ends of the x axis; `mark`: the x of a dashed
+    line, named `mark_name` (None: no line).
+    """
     low, high = ends
     parts = [*_grid(0, 100, counts=True), *_x_axis(low, high, axis), *_marked(mark, mark_name, low, high)]
     lines = []
@@ -98,7 +104,8 @@ def cumulative(
 
 
 def scatter(points: Sequence[tuple[str, float, float, float, float]], *, axis: str, value: str) -> Markup:
-    """A point with its interval per (name, x, y, low, high), coloured in order."""
+    """Draw, for each (name, x, y, low, high), a point at (x, y) with a vertical line from `low` to `high`, its
+    interval."""
     x1 = 1.1 * max((x for _, x, *_ in points), default=1.0) or 1.0
     least, most = min((one[3] for one in points), default=0.0), max((one[4] for one in points), default=1.0)
     margin = 0.08 * (most - least) or 0.5
@@ -115,12 +122,13 @@ def scatter(points: Sequence[tuple[str, float, float, float, float]], *, axis: s
 
 
 def series(index: int) -> str:
-    """The class of the `index`-th curve's colour."""
+    """Return the CSS class that colours curve number `index`, counted from 0."""
     return f"series-{index % SERIES}"
 
 
 def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
-    """A centred moving average over `window` points (odd); points at the ends without a full window are left out."""
+    """Return the centred moving average of a curve over `window` points (an odd number). Points near the ends, which
+    have no full window, are left out."""
     reach = window // 2
     return [
         (curve[i][0], sum(y for _, y in curve[i - reach : i + reach + 1]) / window)
@@ -129,7 +137,7 @@ def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
 
 
 def thin(curve: Curve, limit: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most `limit` evenly spaced points, with the first and the last."""
+    """Return at most `limit` evenly spaced points of a curve, including the first and the last."""
     if len(curve) <= limit:
         return list(curve)
     return [curve[round(i * (len(curve) - 1) / (limit - 1))] for i in range(limit)]

@@ -92,8 +92,8 @@ def report(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """Return the page that shows `arms`. `reference`: the name of the reference; None: the first arm. `samples`,
-    `judge`, `draw`, `seeds`: see page.render.
+    """Return an HTML page that shows `arms`. `reference`: the name of the arm with which the others are compared (None:
+    the first arm). `samples`, `judge`, `draw`, `seeds`: see page.render.
 
     Raises ConfigError, StoreError, EvalError.
     """
@@ -114,8 +114,9 @@ def report(
 
 
 def write_beside(folder: Path, name: str) -> Path | None:
-    """Write report.html into a stage's folder, as a report on this folder alone. Return its path. Return None, and
-    write nothing, for an audit and for a folder that a report cannot show."""
+    """Write a report on a single folder of a stage into this folder, as report.html, and return its path. For an audit,
+    and for a folder that a report cannot show, write nothing and return None. `name`: the name of the folder in the
+    report."""
     step = step_of(folder)
     if step is None or step == "audit":
         return None

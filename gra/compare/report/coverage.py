@@ -1,7 +1,7 @@
 """Builds the report's section on coverage: a map of the instructions of all arms, and how many clusters each arm covers.
 
-Vectors that a synthesis made on this machine come from the cache. Other instructions are embedded here; each one takes
-5 to 20 ms of one core. A page that a stage or an experiment writes has a map only if the map is asked for.
+The map needs an embedding of each instruction. Embeddings that a synthesis on this machine computed are in the cache;
+any other takes 5 to 20 ms of one core. So a report that a stage or an experiment writes has a map only on request.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ABSENT = "This page was written without a map of the instructions, which takes s
 def coverage(
     groups: Mapping[str, Sequence[Arm]], reference: str, draw: bool, seeds: Seeds | None
 ) -> dict[str, Any] | None:
-    """What the section shows: `panels`, `lines`, `words` and `model`, or `absent`, a sentence on why there is no map.
-    None if no arm has data.
+    """Return the content of the section; None if no arm has data. It has the keys `panels`, `lines`, `words` and
+    `model`, or `absent`: a sentence that says why there is no map.
 
     Only the first replicate of each arm is drawn. One embedder is used for all arms, because distances from different
     embedders cannot be compared. It is the embedder of the reference or, if the reference has no data, of the first arm
@@ -53,8 +53,8 @@ def coverage(
 
 
 def located(sets: Mapping[str, Named], model: str, seeds: Named = (), seed: int = 0) -> Coverage | str:
-    """The map of the sets, or a sentence on why there is none. `model`: the embedder, named as in
-    synthesis.dedup.model."""
+    """Return the map of the sets, or a sentence that says why there is no map. `model`: the embedder, named as in the
+    config key `synthesis.dedup.model`."""
     if problems := embedder_problems(model):
         return f"No map: {problems[0].message}."
     embedder = Embedder(model)
@@ -68,7 +68,7 @@ def located(sets: Mapping[str, Named], model: str, seeds: Named = (), seed: int 
 
 
 def instructions(arm: Arm) -> list[tuple[str, str]]:
-    """(id, instruction) of the arm's kept samples; [] where it has no data."""
+    """Return (id, instruction) of each kept sample of the arm; [] if the arm has no data."""
     table = data.read_table(arm.file("data", "data", "train.parquet"), ["id", "instruction"])
     if table is None or "instruction" not in table.column_names:
         return []
@@ -78,7 +78,8 @@ def instructions(arm: Arm) -> list[tuple[str, str]]:
 
 
 def model_of(arm: Arm) -> str:
-    """The embedder of the arm's synthesis, from its manifest; `auto` if the manifest names none."""
+    """Return the name of the embedder that the arm's synthesis used, from its manifest; "auto" if the manifest names
+    none."""
     settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
     dedup = settings.get("dedup") if isinstance(settings, Mapping) else None
     found = dedup.get("model") if isinstance(dedup, Mapping) else None

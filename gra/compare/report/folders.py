@@ -1,9 +1,9 @@
-"""Finds out what a folder holds, and makes the arms of a report out of any folders: data, model, scores, audit, probe.
+"""Finds out which step made each folder that a user gives to `gra report`, and groups the folders into arms.
 
-Two folders belong to one arm if the user gives both the same name (NAME=DIR). They also belong to one arm if the
-manifest of the later folder says that it was made from the earlier one, and the earlier one has not changed since. So
-the report of a scores folder also shows its training and its data, even if the model was given as a path (`gra eval
-model.path=MODELS/model`).
+Two folders belong to one arm if the user gives both the same name (NAME=DIR). Without a name, a folder belongs to the
+same arm as the folder from which it was made, if its manifest names that folder and the folder has not changed since.
+So the report of a scores folder also shows the training and the data, even if the user gave the model as a path
+(`gra eval model.path=MODELS/model`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS = ("probe", "data", "audit", "model", "scores")  # in the order of their m
 
 
 def step_of(folder: Path) -> str | None:
-    """The step of STEPS whose result a folder holds; None if a report cannot show the folder."""
+    """Return the step in STEPS that made a folder; None if a report cannot show the folder."""
     if evaluations.is_run(folder):
         return "scores"
     if (folder / "data" / "train.parquet").is_file():
@@ -38,10 +38,11 @@ def step_of(folder: Path) -> str | None:
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
-    """The arms that `words` name; a word is NAME=DIR or DIR. Folders of the same step under one name are training runs
-    of one arm.
+    """Return the arms of a report. `words`: the user's list of folders, each NAME=DIR or DIR. If one name has several
+    folders of the same step, these are training runs of one arm.
 
-    Raises ConfigError for words that do not name the folder of a step in STEPS."""
+    Raises ConfigError for a folder that no step in STEPS made.
+    """
     problems: list[Problem] = []
     named: dict[str, list[dict[str, Path]]] = {}
     given: list[tuple[str, Path, str]] = []
@@ -76,8 +77,8 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 
 def sources(folder: Path) -> dict[str, Path]:
-    """Step -> the folder of this step from which `folder` was made, directly or through other steps. A folder is left
-    out if its hash differs from the one in the manifest of the folder that was made from it."""
+    """Return the folders from which `folder` was made, directly or through other steps, by step. A folder that has
+    changed since is left out: its hash differs from the hash that the manifest of the later folder records."""
     found: dict[str, Path] = {}
     for entry in (manifest_of(folder).get("inputs") or {}).values():
         if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str):
@@ -92,9 +93,9 @@ def sources(folder: Path) -> dict[str, Path]:
 
 
 def _training_of(folder: Path) -> Path | None:
-    """Return the training folder that holds the model of the evaluation `folder`. This is for evaluations of a model
-    that the user gave as a path (`gra eval model.path=...`). None if the path is not in a training folder, or if that
-    training ended after the evaluation had begun."""
+    """Return the training folder that holds the evaluated model, if the user gave the model as a path (`gra eval
+    model.path=...`). `folder`: the folder of the evaluation. None if the path is not in a training folder, or if the
+    training ended after the evaluation had begun, because the model was then another one."""
     made = manifest_of(folder)
     try:
         model, begun = Path(made["config"]["model"]["path"]), str(made["start"])
@@ -108,7 +109,7 @@ def _training_of(folder: Path) -> Path | None:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """The content of the folder's manifest.json; {} if there is none, or if it is not a JSON object."""
+    """Return the content of the folder's manifest.json; {} if the file does not exist or is not a JSON object."""
     try:
         found = read_json(folder / MANIFEST)
     except (OSError, ValueError):
@@ -117,7 +118,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 
 def title_of(arms: Sequence[Arm]) -> str:
-    """The heading of the report of these arms."""
+    """Return the heading of a report on these arms."""
     if (count := len({arm.name for arm in arms})) > 1:
         return f"Comparison of {count} arms"
     arm = arms[0]

@@ -1,4 +1,4 @@
-"""Builds the committee's funnel: how many proposals reached each stage, and why the others did not."""
+"""Builds the committee's funnel: how many proposals passed each stage, and why the others were dropped."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WORDS = {name: reason.text for name, reason in REASONS.items()}
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the funnel. `count`: number of proposals that passed it. `share`: `count` as a fraction of all
-    proposals. `lost`: (reason in words, number of proposals dropped at this stage for this reason), most frequent
-    first."""
+    """A stage of the funnel. `count`: number of proposals that passed the stage. `share`: `count` as a fraction of all
+    proposals. `lost`: for each reason, most frequent first, (reason in words, number of proposals that were dropped for
+    it at this stage)."""
 
     name: str
     count: int
@@ -29,8 +29,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Funnel:
-    """The stages of one arm's data, with three counts of proposals (None: unknown). `accepted`: accepted by the
-    committee. `adjudicated`: sent to the adjudicator. `adjudicated_kept`: kept by the adjudicator."""
+    """The funnel of one arm's data: its stages, and three numbers of proposals, each None if unknown. `accepted`:
+    accepted by the reviewers and the adjudicator; `adjudicated`: sent to the adjudicator; `adjudicated_kept`: kept by
+    it."""
 
     stages: tuple[Stage, ...]
     accepted: int | None
@@ -39,7 +40,8 @@ class Funnel:
 
 
 def funnel(arm: Arm) -> Funnel | None:
-    """The funnel of the arm's data; None where no model proposed anything (seed data) or nothing is known."""
+    """Return the funnel of the arm's data. None if no model wrote the data (seed data), or if the arm has no
+    statistics."""
     stats = data.read_object(arm.file("data", "stats.json"))
     proposals = None if stats is None else stats.get("proposals")
     if stats is None or not isinstance(proposals, int) or proposals < 1 or stats.get("calls") == 0:
@@ -48,9 +50,12 @@ def funnel(arm: Arm) -> Funnel | None:
 
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
-    """The funnel of `proposals` proposals. `reasons`: reason -> number of proposals dropped for it. Proposals dropped
-    for an unknown reason are counted at the last stage. A stage where models judge is left out if `stats` shows that no
-    model judged there and nothing was dropped there. So an arm without reviews does not show "Passed the gate"."""
+    """Return the funnel of a data set. `proposals`: number of proposals; `reasons`: reason -> number of proposals
+    dropped for it; `stats`: the content of stats.json.
+
+    A reason that this version does not know is counted at the last stage. A stage where models judge is left out if no
+    model judged there and nothing was dropped there: without reviews, there is no stage "Passed the gate".
+    """
     left = proposals
     asked = _asked(stats)
     stages = [Stage("Proposals", proposals, 1.0, ())]
@@ -72,8 +77,8 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
 
 
 def reviewed(stats: Mapping[str, Any]) -> bool:
-    """Return whether any model judged the proposals; True also if `stats` does not say which kinds of calls were
-    made."""
+    """Return whether a model judged the proposals. `stats`: the content of stats.json; if it does not say which kinds
+    of calls were made, return True."""
     asked = _asked(stats)
     return asked is None or any(asked & calls for calls in JUDGED.values())
 

@@ -1,4 +1,4 @@
-"""PURE: the sentences that a report opens with: what was found, with its interval, in words that a reader can repeat."""
+"""PURE: writes the first sentences of a report. They state the main result and its interval in plain words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gra.compare.tables.rows import Comparison, TableRow
 
 
 def of_comparison(comparison: Comparison) -> list[str]:
-    """Return sentences that compare the reference with the best of the other arms, then with all of them; [] if no arm
+    """Return sentences that compare the reference with the best other arm and then with all other arms; [] if no arm
     was compared with the reference."""
     compared = [(row, found) for row in comparison.rows if (found := row.mean_difference("strict")) is not None]
     if not compared:
@@ -47,9 +47,12 @@ def _all_others(found: Sequence[Interval]) -> str:
 
 
 def _gap(found: Interval, other: str, level: float, unsaid: str) -> str:
-    """Words such as "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable". With "below", the interval
-    is negated to fit the words. `unsaid`: why the interval holds only for these trained models ("": it does not); the
-    words then claim no more than that."""
+    """Return words such as "1.9 points above NAME, 95 % interval -1.4 to 5.2: not distinguishable".
+
+    If the difference is negative, the words are "1.9 points below NAME", and the signs of the interval are reversed.
+    `other`: NAME; `unsaid`: the reason why the interval holds only for these trained models, which the words then say;
+    "" if it also holds for further training runs.
+    """
     sign = 1 if found.value >= 0 else -1
     low, high = sorted((100 * sign * found.low, 100 * sign * found.high))
     if not (_above(found) or _below(found)):
@@ -79,7 +82,7 @@ def _unsaid(found: Difference | None) -> str:
 
 
 def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
-    """Return a sentence on the mean score of one arm; [] if it has none."""
+    """Return a list with a sentence on the mean score of one arm; [] if the arm has no mean score."""
     if row.mean is None or row.interval is None:
         return []
     items = sum(cell.n for cell in row.cells.values())
@@ -91,8 +94,8 @@ def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
 
 
 def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
-    """Return sentences on how many proposals were kept, whether models reviewed them, and how many kept samples are
-    wrong."""
+    """Return sentences that say how many proposals were kept, whether models reviewed them, and, if the data are
+    simulated and audited, how many kept samples are wrong."""
     kept, proposals, calls = (stats.get(key) for key in ("kept", "proposals", "calls"))
     if not isinstance(kept, int):
         return []
@@ -120,8 +123,8 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
 
 
 def of_probe(found: Mapping[str, Any]) -> list[str]:
-    """Return a sentence on how many models tell right answers from wrong ones. A model does so if the whole interval of
-    its AUC lies above 0.5."""
+    """Return a list with a sentence that says how many models can tell right answers from wrong ones: those whose AUC
+    has an interval that lies wholly above 0.5. `found`: the content of probe.json."""
     models = found.get("models")
     aucs = (
         [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []
@@ -136,7 +139,8 @@ def of_probe(found: Mapping[str, Any]) -> list[str]:
 
 
 def of_training(curve: Curve, metrics: Mapping[str, float]) -> list[str]:
-    """Return a sentence on how long a student was trained and how far its loss fell; [] without a loss curve."""
+    """Return a list with a sentence that says how long a student was trained and how its loss changed; [] without a
+    loss curve."""
     if not curve:
         return []
     tenth = max(1, len(curve) // 10)

@@ -1,7 +1,7 @@
-"""PURE: formats `health` of a synthesis' stats.json for the report; missing or invalid values become "-".
+"""PURE: formats the committee's health for the report: the figures under the key `health` in stats.json of a synthesis.
 
-gra/synthesis/committee/health.py defines the figures. Older files lack some of them, and a file may come from anywhere: the
-template escapes all text.
+gra/synthesis/committee/health.py defines the figures. A value that is missing, as in files of older versions, or
+invalid is shown as "-". The file is not trusted, so the template escapes all texts.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MOST, LONGEST = 50, 500  # rows of a table; characters of a warning
 
 @dataclass(frozen=True)
 class Health:
-    """The committee's health as text. `figures`: (name, value). `reviewers`: the cells of a row under HEADINGS, for
-    each reviewer. `sets`: the cells of a row under SET_HEADINGS, for each set of reviewers that judged samples
-    together. `left_out`: number of sets beyond MOST."""
+    """The committee's health as texts for two tables. `figures`: (name, value). `reviewers`: one row of cells per
+    reviewer, in the order of HEADINGS. `sets`: one row of cells, in the order of SET_HEADINGS, per set of reviewers
+    that judged the same samples. `left_out`: number of sets that are not listed, because only MOST are."""
 
     figures: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
@@ -32,8 +32,8 @@ class Health:
 
 
 def health(found: Any) -> Health | None:
-    """Return the health to show. `found`: the value of `health` in stats.json. None if the file has no such value, or
-    if nothing was reviewed."""
+    """Return the committee's health for the report. `found`: the value of the key `health` in stats.json. None if the
+    file has no such key, or if nothing was reviewed."""
     if not isinstance(found, Mapping) or not _number(found.get("samples")):
         return None
     alpha, low, high = (_number(found.get(key)) for key in ("alpha", "alpha_low", "alpha_high"))

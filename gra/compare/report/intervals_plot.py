@@ -1,7 +1,9 @@
-"""PURE: places means and differences with their intervals on a common axis, as percentages of the track's width.
+"""PURE: prepares plots of means and differences with their intervals for the report. All positions are percentages of
+the axis.
 
 A plot consists of HTML rows with a small SVG in each row, so that its width follows the reader's screen. A row's colour
-says whether the difference favours the reference or the other arm, or is open (the interval contains zero).
+says whether the reference scores higher, the other arm scores higher, or neither is certain (the interval contains
+zero).
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """The common axis from `low` to `high`. `ticks`: (position in percent of its width, text)."""
+    """The common axis of all rows, from `low` to `high`. `ticks`: (position in percent of the axis, text)."""
 
     low: float
     high: float
@@ -44,7 +46,8 @@ class Axis:
 
 
 def axis(low: float, high: float, about: int = 5) -> Axis:
-    """An axis that includes `low` and `high`, starts and ends at round numbers, and has about `about` steps."""
+    """Return an axis that includes `low` and `high` and starts and ends at round numbers. `about`: the approximate
+    number of steps between ticks."""
     span = max(high - low, 1e-9)
     power = 10.0 ** math.floor(math.log10(span / about))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= span / about * (1 - 1e-9))
@@ -55,7 +58,7 @@ def axis(low: float, high: float, about: int = 5) -> Axis:
 
 
 def means(comparison: Comparison) -> dict[str, Any] | None:
-    """The arms' means with their own intervals; None where nothing is scored."""
+    """Return a plot of the arms' means, each with its interval; None if no arm has scores."""
     shown = [(row, row.interval) for row in comparison.rows if row.mean is not None and row.interval is not None]
     if not shown:
         return None
@@ -68,8 +71,8 @@ def means(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def differences(comparison: Comparison) -> dict[str, Any] | None:
-    """A plot for each arm that was compared with the reference; None if there is no such arm. All plots share an axis
-    that includes zero."""
+    """Return a plot of differences for each arm that was compared with the reference; None if there is no such arm. All
+    plots have the same axis, which includes zero."""
     compared = [row for row in comparison.rows if row.difference is not None]
     if not compared:
         return None
@@ -91,7 +94,8 @@ def differences(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def kind(found: Interval) -> str:
-    """Return whether a difference (reference minus arm) is `for` the reference, `against` it, or `open`."""
+    """Return the CSS class of a difference (reference minus arm): "for" if its interval is above zero, "against" if it
+    is below zero, "open" if it contains zero."""
     return "for" if found.low > 0 else "against" if found.high < 0 else "open"
 
 
