@@ -1,4 +1,5 @@
-"""Finds keys whose value has the wrong type, such as text instead of a config group. PURE except that it reads conf/."""
+"""Finds keys whose value has the wrong type, such as a text where a mapping is expected. PURE except that it reads
+conf/."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ PATHS = ("store", "results", "output")
 
 
 def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], listed: Mapping[str, Any]) -> list[Problem]:
-    """Return the faults of keys of `root` (composed, not resolved) that should be mappings but are not, and of paths that are
-    not text.
+    """Return one fault for each key of `root` whose value should be a mapping but is not, and for each path that is not
+    a text.
 
-    `choices`: config group (or group@package) -> chosen option; `listed`: the root config as written in its file.
+    `root`: the composed config, before its `${...}` are resolved; `choices`: config group (or group@package) -> chosen
+    option; `listed`: the content of the file of the root config, which shows the keys that should be mappings.
     """
     found = []
     for name, choice in choices.items():
@@ -54,8 +56,8 @@ def group_options(group: str) -> list[str]:
 
 
 def all_options(group: str, folders: Iterable[Path] = ()) -> list[str]:
-    """Return the names of a group's options in the project's folder and in `folders`, including those in subfolders, which are
-    named `folder/option`."""
+    """Return the names of a group's options in conf/ and in the user's `folders`. An option in a subfolder of the group
+    is named SUBFOLDER/OPTION."""
     places = [folder / group for folder in (conf_dir(), *folders)]
     return sorted({path.relative_to(at).with_suffix("").as_posix() for at in places for path in at.rglob("*.yaml")})
 
