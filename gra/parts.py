@@ -1,5 +1,5 @@
-"""Describes the tasks into which a stage splits one run, so that several jobs can share the work. The tasks form waves:
-the tasks of a wave run at the same time, one wave after the other. gra/cluster queues the jobs. For a synthesis,
+"""Describes the tasks into which a stage splits one run, so that several jobs can share the work. The tasks form waves,
+which run one after the other; the tasks of a wave run at the same time. gra/cluster queues the jobs. For a synthesis,
 gra/synthesis/engine/sharding.py makes the waves."""
 
 from __future__ import annotations

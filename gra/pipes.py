@@ -79,7 +79,8 @@ def outlive_reader() -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as indented JSON that standard output can encode: with ASCII escapes if its encoding lacks a character."""
+    """Return `value` as indented JSON. If the encoding of standard output lacks a character of it, the JSON contains
+    ASCII escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

@@ -74,9 +74,10 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
 
 
 def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
-    """Return the one-line reply `text` with a random formal fault. Each fault replaces one that the model makes in
-    JSON, and is as frequent: where its JSON would be broken, the reply repeats the `prompt`; where its JSON would be in
-    a code fence, the line is in quotes; where it would have text before it, the line begins with `label`."""
+    """Return the one-line reply `text` with a random formal fault. Each fault is as frequent as one of the faults that
+    the model makes in JSON. In place of unusable JSON, the reply is the `prompt`; in place of JSON with a repairable
+    error, `text` and then the prompt; in place of JSON in a code fence, `text` in quotes; in place of JSON with text
+    before it, `label` and then `text`."""
     draw = rng.random()
     for share, form in (
         (profile.broken, prompt),
@@ -91,8 +92,8 @@ def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: rando
 
 
 def write_text(profile: Profile, text: str, rng: random.Random) -> str:
-    """Return the free-form answer `text` as this model writes it. At random, it is replaced by a refusal, truncated, or
-    followed by chatter."""
+    """Return the free-form answer `text`, sometimes with a fault: it is replaced by a refusal, truncated, or followed
+    by chatter. `profile` says how often the model does each of these."""
     draw = rng.random()
     if draw < profile.refusal:
         return rng.choice(_REFUSALS)

@@ -23,8 +23,7 @@ from gra.simulation.world import SKILLS, unit_hash
 
 @dataclass(frozen=True)
 class Profile:
-    """Describes how one model behaves. A number that is not an integer is a probability per request, unless a comment
-    says otherwise."""
+    """Describes how one model behaves. Every float is a probability per request, unless a comment says otherwise."""
 
     # Knowledge. For each domain in DOMAIN_ORDER: share of its questions that the model answers by a wrong rule.
     errors: tuple[float, ...]

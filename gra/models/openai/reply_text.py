@@ -6,9 +6,9 @@ does not stop at a turn-end token returns the token as text, followed by a turn 
 at such a token (next_turn.py handles turns that begin with plain words). A text that calls a tool has no answer
 (`Answer.fault` is `CALL`).
 
-An answer can also mention a tag or token, and then it must stay: inside code, as the `</s>` that closes an HTML `<s>`,
-or in words such as "use <think> tags". If it is uncertain whether a token is only mentioned, the reply is unusable
-(`Answer.fault` is `UNSURE`), because an answer cut in half would be worse than none.
+An answer can also mention a tag or token: inside code, as the `</s>` that closes an HTML `<s>`, or in words such as
+"use <think> tags". Such a mention stays in the answer. If it is uncertain whether a token is only mentioned, the reply
+is unusable (`Answer.fault` is `UNSURE`), because an answer cut in half would be worse than none.
 
 Source of the tags and tokens: the chat templates and reasoning parsers of vLLM, SGLang and llama.cpp (2026).
 """
@@ -239,8 +239,8 @@ def _end_of_thought(text: str, mark: re.Match[str]) -> int | None:
 
 
 def _ends_thought(text: str, mark: re.Match[str]) -> bool:
-    """Return whether a closing tag without an opening one ends reasoning. `</think>` and special tokens always end it;
-    other tags end it only at the end of a line."""
+    """Return whether `mark`, a closing tag without an opening tag, ends reasoning. `</think>` and special tokens always
+    do; other tags do so only at the end of a line."""
     return (
         not mark["ended"]
         or mark["ended"].lower().endswith("think")

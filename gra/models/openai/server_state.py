@@ -1,5 +1,5 @@
-"""Holds the state of one model at one server (`Server`) and of one attempt there (`InFlightCall`), for the queue and the health
-checks."""
+"""Holds the state of one model at one server (`Server`), and of one call that is in flight to it (`InFlightCall`). The
+queue and the health checks use both."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Creation skills: write a line of n words that ends with a given word (which has many right answers), team names,
-rhymes, labels in a given format."""
+"""Creation skills: write a line of n words with a given end (many lines are right), team names, rhymes, labels in a
+given format."""
 
 from __future__ import annotations
 

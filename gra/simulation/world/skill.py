@@ -66,13 +66,13 @@ class Skill:
     """A kind of question whose answers can be checked. `solve(*values)` returns the right answer, None if the question
     cannot be solved.
 
-    `fields`: name of each slot of the wordings -> regular expression of its text. `forms`: the wordings. `draw`: makes
-    random values for the fields. `rules`: the wrong rules by name. `topics`: keywords that belong to this skill only.
-    `summary`: a format string over the fields. `accepts(values, answer)`: whether an answer is right. It is set only if
-    many answers are right; benchmarks do not use such a skill. `opening(*values)`: the required first word of a
-    response. `same_as(*values)`: the key of the question. Questions with the same key, e.g. 3 + 4 and 4 + 3, are held
-    out for benchmarks together, and a model gives both the same answer. `by_form`: whether a fact is held out only in
-    some of its wordings, because no model can know a fact that it never saw.
+    `fields`: name of each slot on which the answer depends -> regular expression of its text. `forms`: the wordings.
+    `draw`: makes random values for the fields. `rules`: the wrong rules by name. `topics`: keywords that belong to this
+    skill only. `summary`: a format string over the fields. `accepts(values, answer)`: whether an answer is right. It is
+    set only if many answers are right; benchmarks do not use such a skill. `opening(*values)`: the required first word
+    of a response. `same_as(*values)`: the key of the question. Questions with the same key, e.g. 3 + 4 and 4 + 3, are
+    held out for benchmarks together, and a model gives both the same answer. `by_form`: whether a fact is held out only
+    in some of its wordings, because no model can know a fact that it never saw.
     """
 
     name: str

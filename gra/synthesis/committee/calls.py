@@ -28,9 +28,9 @@ from gra.synthesis.settings import SynthesisSettings, decoding_of
 @dataclass(frozen=True)
 class Rules:
     """The values that are the same for all proposals of a run. `seed`: the run's random seed. `served`: name of a model
-    -> a text that changes whenever the settings of the model change its replies (`gra.models.identity.served_as`).
-    `thoughts`: whether reasoning is removed from replies (`pool.strip_think`). `scales`: each reviewer's calibration
-    map (synthesis.calibrate)."""
+    -> a hash of all settings of the model that can change its replies (`gra.models.identity.served_as`). `thoughts`:
+    whether reasoning is removed from replies (`pool.strip_think`). `scales`: each reviewer's calibration map
+    (synthesis.calibrate)."""
 
     seed: int
     settings: SynthesisSettings

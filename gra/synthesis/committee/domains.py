@@ -53,8 +53,8 @@ LEFT_OUT = DomainPool((), 0, ())
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
     """Return the records that prompts can show: domain -> `DomainPool`. `pool`: the records of all domains. A domain
     with fewer than `least` records borrows from similar domains until it has `least`. A domain that still has fewer
-    than `shots` records, the number that a prompt shows, is left out. `taken`: prompts list the keywords of so many of
-    the domain's newest records, because new samples must not repeat them."""
+    than `shots` records, the number that a prompt shows, is left out. `taken`: number of a domain's newest records
+    whose keywords the prompts list as forbidden, because new samples must not repeat them."""
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -83,7 +83,7 @@ def _spread(records: Sequence[Record], most: int) -> list[Record]:
 
 
 def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
-    """Draw the records that the prompts of one proposal show, `shots` in number. If the domain borrows records, the
+    """Draw the records that the prompts of one proposal show. `shots`: how many. If the domain borrows records, the
     first one drawn is one of its own."""
     if pool.own == len(pool.records):
         return tuple(rng.sample(pool.records, shots))
@@ -95,9 +95,9 @@ def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...
 def demonstrations(
     pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
-    """Draw records to show as turns of a chat, `count` in number and in random order. Prefer short ones: draw twice as
-    many, and use the shorter half. If the domain borrows records, one of its own that is short enough is always among
-    them, if there is one. If the pool has too few records that are short enough, take the missing ones from `spare`."""
+    """Draw records that are shown as turns of a chat, in random order. `count`: how many. Prefer short ones: draw twice
+    as many, and use the shorter half. If the domain borrows records and has a short enough record of its own, one such
+    record is always used. If the pool has too few records that are short enough, take the missing ones from `spare`."""
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
     if pool.own < len(pool.records) and own and count:

@@ -23,8 +23,8 @@ def draw_proposal(
     settings: SynthesisSettings,
 ) -> Proposal:
     """Return proposal number `index` of round `number`. Its domain, records and roles are drawn at random. The draw
-    depends only on `seed`, the run's seed, on the round and on `index`. `domains`: the records that prompts of each
-    domain can show."""
+    depends only on the run's seed (`seed`), the round and the index. `domains`: the records that prompts of each domain
+    can show."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))

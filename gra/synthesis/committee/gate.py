@@ -94,7 +94,7 @@ def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) ->
 
 
 def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
-    """Return whether the adjudicator keeps the sample, which is so if the composite score of its `scores` reaches
+    """Return whether the adjudicator keeps the sample. It does so if the composite score of its `scores` is at least
     tau."""
     return composite(scores, settings.composite) >= exact(settings.tau)
 

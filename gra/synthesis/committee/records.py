@@ -84,8 +84,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The mean of the review's scores; None if they are missing. The gate does not use this mean but
-        `gate.composite`, which is the same only with `synthesis.composite=mean`."""
+        """The mean of the review's scores; None if they are missing. The gate decides by the composite score
+        (`gate.composite`), which equals this mean only with `synthesis.composite=mean`."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 

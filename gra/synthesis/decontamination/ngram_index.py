@@ -17,8 +17,8 @@ Sources. Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 4 and appendix C: 
 on the items' length (below 8, matches become spurious); an item shorter than its n is compared whole; 13-grams with
 more than 10 matches are ignored as common phrases. GPT-3 counts matches over training documents; here they are counted
 over benchmark items, because samples are streamed. 8-grams are also used by Chowdhery et al. 2022 (PaLM, arXiv
-2204.02311) and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124). Both require that a certain share of the item matches;
-here one n-gram is enough, which is stricter. `min_words` has no source.
+2204.02311) and Lambert et al. 2024 (Tulu 3, arXiv 2411.15124). Both require that a certain proportion of the item
+matches; here one n-gram is enough, which is stricter. `min_words` has no source.
 
 Words: Unicode NFKC, case folded, apostrophes removed (Janet's = Janets); any other character except letters, digits and
 inner underscores separates words. In a script without spaces, a whole piece of text is one word, so such texts are not

@@ -157,8 +157,8 @@ class Engine:
             exchange.close()
 
     async def settle(self) -> None:
-        """End the calls that `stream` sent ahead and that were not needed: cancel them. If the run is stopping, wait
-        for their replies instead."""
+        """Cancel the calls that `stream` sent ahead and that were not needed. If the run is stopping, wait for their
+        replies instead."""
         tasks = list(self._ahead.values())
         self._ahead = {}
         for task in tasks if self.aborted or not self.stopping else ():
