@@ -1,8 +1,8 @@
 """Settings and checks of the config group `pool`: the models and where they run (conf/pool/*.yaml).
 
 A backend's module can define a class `PoolSettings`, a subclass of `PoolBase` with the backend's own keys. If the
-module of a user's backend does not, only the keys of `PoolBase` are checked. Settings that change only speed belong to
-the group `runtime`: changing them does not make a finished step run again.
+module of a user's backend has no such class, only the keys of `PoolBase` are checked. Settings that change only speed
+belong to the group `runtime`: changing them does not make a finished step run again.
 """
 
 from __future__ import annotations
