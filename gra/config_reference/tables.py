@@ -101,7 +101,11 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
         {
             "seed": _SEED,
             "data": ("text", "Folder made by the synthesis (with `data/train.parquet`)."),
-            "student_folder": ("text or null", "Model folder made by a `student` step; null: `student.model` is used."),
+            "student_folder": (
+                "text or null",
+                "Folder of the untrained model that an experiment's step `student` made; null: "
+                "`student.model` is used.",
+            ),
             "tokens": (
                 "text or null",
                 "Folder made by `gra prepare` from the same data, student and recipe; null: tokenised here.",
@@ -124,7 +128,8 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "output": _OUTPUT,
             "inputs.model": (
                 "text or null",
-                "Folder of a trained model. With it, set `model=null`. Without it (null), the keys of `model` choose the model.",
+                "Folder of a trained model. If you set it, also set `model=null`. null: `model.path` and the other "
+                "keys of `model` choose the model.",
             ),
             "inputs.benchmarks": (
                 "text or null",

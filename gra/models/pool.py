@@ -110,8 +110,8 @@ class ModelRuntime(Settings):
     timeout_s: float = Field(
         120.0,
         gt=0,
-        description="A call times out, and is retried, after `timeout_s` + `timeout_per_token_s` x max_tokens "
-        "seconds, but not while its server answers other calls (conf/pool/servers.yaml).",
+        description="A call times out, and is retried, if it takes more than `timeout_s` + `timeout_per_token_s` x max_tokens "
+        "seconds and its server has answered no other call meanwhile (conf/pool/servers.yaml).",
     )
     timeout_per_token_s: float = Field(
         0.1,

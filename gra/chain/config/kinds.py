@@ -40,7 +40,7 @@ def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], list
         there, value = _at(root, key)
         if there and key not in reported and not isinstance(value, Mapping) and not _refers(value):
             keys = ", ".join(map(str, _at(listed, key)[1])) or f"{key}.NAME=VALUE"
-            found.append(Problem(key, _MAPPING.format(value), f"set single keys: {keys}"))
+            found.append(Problem(key, _MAPPING.format(value), f"set its keys one by one: {keys}"))
     for key in PATHS:
         there, value = _at(root, key)
         if there and value is not None and not isinstance(value, str):

@@ -27,14 +27,14 @@ class ProbeSettings(Settings):
         0.4,
         ge=0,
         le=1,
-        description="Share of the calls in which models review known right answers and wrong ones that a program made. In "
-        "the other calls they answer questions themselves, and review each other's answers.",
+        description="Share of the calls that review answers which no model wrote: right ones of the source, and wrong ones. In "
+        "the other calls, models answer questions and review each other's answers.",
     )
     kinds: list[str] = Field(
         list(WRONG),
         min_length=1,
-        description=f"Kinds of wrong answers that are not a model's: {', '.join(WRONG)}. known-wrong: the question's source gives "
-        "a wrong answer; the others are right answers that a program spoils or swaps.",
+        description=f"Kinds of wrong answers that no model wrote: {', '.join(WRONG)}. known-wrong: an answer that the source "
+        "itself lists as wrong; the others: right answers that a program changed or moved to another question.",
     )
     max_tokens: int = Field(
         512, ge=1, description="Longest answer in tokens. A truncated answer is retried, then left out."

@@ -214,7 +214,11 @@ def _parser() -> argparse.ArgumentParser:
         help="also write a data folder for each combination of settings",
     )
     for name in ("seeds", "benchmarks", "probe"):
-        parser.add_argument(f"--{name}", metavar="DIR", help=f"folder of the run's input `{name}`, if it was moved")
+        parser.add_argument(
+            f"--{name}",
+            metavar="DIR",
+            help=f"new place of the folder that the run had as its input `{name}`, if that folder was moved",
+        )
     return parser
 
 
