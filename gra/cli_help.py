@@ -42,7 +42,8 @@ inspect, compare, fetch, publish:
   gra analyze DIR [DIR ...] [--ifd MODEL]       describe data folders: variety, coverage, distance to seeds, difficulty, reviewers
   gra inspect DIR [DIR ...]                     summarise a data folder: kept, dropped and why, models, files
   gra inspect DIR --sample ID                   show one sample: gate, scores, prompts, replies
-  gra blind draw NAME=DIR ... --output DIR      draw samples for a blind reading; count the labels: gra blind rates DIR
+  gra blind draw NAME=DIR ... --output DIR      make a sheet of samples, without the arms' names, for people to label
+  gra blind rates DIR                           count the labels of a sheet
   gra fetch models|students [NAME ...]          download weights of pool models or students; without NAME: list them
   gra fetch suite=NAME output=DIR               fetch a suite's benchmarks from the hub into a folder
   gra export DIR --to FORMAT --output OUT       convert a data folder for TRL, LLaMA-Factory, Axolotl, OpenAI
@@ -236,9 +237,10 @@ PAGES = {
         "Test a committee before paying for a run. Each model solves questions with known answers, and reviews answers "
         "known to be right or wrong. The reviews have the form that the run will use (synthesis.scoring, "
         "synthesis.prompts). For each model, the result gives the AUC at telling right from wrong answers, with its 95 % "
-        "interval; the mean and spread of its scores; its severity (how much lower than the other models it scores); the share "
-        "of wrong answers that it accepts; and the share of questions that it answers right. For the pool, the result gives "
-        "the effective number of independent reviewers, and an estimate of the share of right samples among the accepted ones. "
+        "interval; the mean and spread of its scores; its severity (how much lower its scores are than those that the others "
+        "give); the share of wrong answers that it accepts; and the share of questions that it answers right. For the pool, the "
+        "result gives the effective number of independent reviewers, and an estimate of the share of right samples among the "
+        "accepted ones. "
         "If the command is killed, run it again to resume; once it has finished, it only prints the table.",
         (
             (

@@ -70,7 +70,8 @@ class StudentSettings(Settings):
     )
     dtype: Dtype | None = Field(
         default=None,
-        description="dtype of the weights during training; null: bfloat16 for adapters with precision=bf16, else float32.",
+        description="dtype in which the student's weights are trained; null: bfloat16 if sft.method is lora or qlora and "
+        "sft.precision is bf16, else float32.",
     )
     attention: Attention = Field(
         default="sdpa", description="Attention kernel; auto: flash_attention_2 if it is installed and fits, else sdpa."

@@ -39,9 +39,9 @@ _ENDS = (".jsonl", ".jsonl.gz")
 class LocalTask:
     """A task and its local files. A task without files is read from the hub.
 
-    `files`: split -> path, or split/configuration -> path if the task joins several configurations; `dropped`: the
-    YAML's keys that name a split for which there is no file; the task does not need these splits; `subject`: the only
-    subject to read from MMLU's file of all subjects.
+    `files`: split -> path, or split/configuration -> path if the task joins several configurations. `dropped`: keys to
+    remove from the YAML, because they name a split without a file; the task does not need such a split. `subject`: the
+    only subject to read from MMLU's file of all subjects.
     """
 
     name: str

@@ -103,7 +103,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "data": ("text", "Folder made by the synthesis (with `data/train.parquet`)."),
             "student_folder": (
                 "text or null",
-                "Folder of the untrained model that an experiment's step `student` made; null: "
+                "Folder of the student with untrained weights, which an experiment's step `student` made; null: "
                 "`student.model` is used.",
             ),
             "tokens": (

@@ -215,8 +215,8 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """The largest number of proposals per round. If `max_proposals` is None, a round can end earlier: if so few
-        proposals are kept that it would reach this limit before its number of samples (committee/stopping.py)."""
+        """The largest number of proposals per round. If `max_proposals` is None, a round ends
+        earlier once it keeps too few proposals to reach `samples_per_round` within the limit (committee/stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 

@@ -54,8 +54,8 @@ class Plan:
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
     def may_keep_nothing(self, name: str) -> bool:
-        """Return whether the step `name` may keep no sample without failing: its arm's key `may_keep_nothing`. False
-        for a shared step."""
+        """Return whether the step `name` succeeds even if it keeps no sample. Its arm's key `may_keep_nothing` says so.
+        A step that several arms share must keep samples."""
         arm = self.steps[name].step.arm
         return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
 

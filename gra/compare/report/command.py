@@ -50,7 +50,9 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
     parser.add_argument("--title", help="heading of the page")
     parser.add_argument("--samples", type=int, metavar="N", help="limit on samples; default: as many as a page holds")
     parser.add_argument(
-        "--no-map", action="store_true", help="leave out the map of the instructions, which embeds up to 3,000 of them"
+        "--no-map",
+        action="store_true",
+        help="leave out the map of the instructions; it takes time to compute the embeddings of up to 3,000 of them",
     )
     given = parser.parse_intermixed_args(arguments)
     arms = arms_of(given.folders)

@@ -82,10 +82,11 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """Divide the seeds into examples, which reviewers are shown, and seeds from which items are made. Return three
-    values: the examples, these seeds, and the known questions from which items are made. With
-    synthesis.scoring=probability, about a quarter of the seeds with answers serve only as examples; their ids decide
-    which. With any other scoring, reviewers are shown no examples, so items are made from all seeds."""
+    """Take some seeds as examples for the reviewers' prompts. Return the examples, the other seeds, and the questions
+    of `known` that are not among the examples. The probe's test items are made from the second and third.
+
+    With synthesis.scoring=probability, about a quarter of the seeds with answers become examples; their ids decide
+    which. With any other scoring, prompts show no examples, so no seed is taken."""
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]

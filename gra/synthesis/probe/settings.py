@@ -27,8 +27,8 @@ class ProbeSettings(Settings):
         0.4,
         ge=0,
         le=1,
-        description="Share of the calls that review answers which no model wrote: right ones of the source, and wrong ones. In "
-        "the other calls, models answer questions and review each other's answers.",
+        description="Share of the calls in which a model reviews an answer that no model wrote: the source's right answer, or a "
+        "wrong one (`probe.kinds`). In the other calls, models answer questions and review each other's answers.",
     )
     kinds: list[str] = Field(
         list(WRONG),

@@ -36,8 +36,9 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass
 class Decided:
-    """One decided arm: its settings, samples and statistics, and what could not be decided. The samples are in files;
-    call `result.remove()` when they are no longer needed."""
+    """What the gate decides with one combination of settings. `material`: the config and rules with these settings.
+    `result`: the kept and rejected samples, in files; call `result.remove()` when they are no longer needed.
+    `undecided`: proposals whose decision needs a call that was not recorded."""
 
     material: Material
     result: Synthesis
