@@ -3,8 +3,9 @@
     python -m benchmarks.task_checks results/small results/small/first_run --base-url http://127.0.0.1:8000/v1 --model NAME
 
 Items: the instructions that models wrote in the readings of these folders (reading_*_sheet.jsonl with its key), where all readers
-give the same label `task`. One Yes/No question each, with the examples that the product shows (seeds of --seeds) and with others;
-AUC with a 95 % interval, and how many of the best-scored instructions are not tasks: the best that a threshold could reach.
+give the same label `task`. A Yes/No question each, with the examples that the product shows (seeds of --seeds) and with others, in
+other words, and several of them together (the mean of their log-odds); AUC with a 95 % interval, and how many of the best-scored
+instructions are not tasks: the best that a threshold could reach.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
+from math import log
 from pathlib import Path
+from statistics import fmean
 
 import aiohttp
 
@@ -27,6 +31,7 @@ from gra.synthesis.scoring.examples import NONE, Example, Examples, Shelf
 from gra.synthesis.seeds.load import SeedSettings, load_seeds
 
 BEST = (10, 20, 30)
+DRAWS = 6  # of examples, whose answers are also taken together
 SEEDS = ("seeds", "seed_only")  # arms whose instructions no model wrote
 WRITTEN = (  # texts like those that small models write, made up for this benchmark
     "How much 12 more will be after 9 days?",
@@ -34,6 +39,24 @@ WRITTEN = (  # texts like those that small models write, made up for this benchm
     "A cat sleeps. What color will it be?",
     "In the role of the baker, be a friendly person.",
 )
+
+
+@dataclass(frozen=True)
+class Question:
+    """The examples that are shown, and the question in other words than the product's. `flaw`: Yes means that it is no task."""
+
+    examples: Examples
+    words: str = probability.SOUND
+    flaw: bool = False
+
+    def messages(self, instruction: str) -> probability.Messages:
+        """The chat about one instruction."""
+        chat = probability.instruction_messages(instruction, self.examples)
+        other = dict(zip(probability.CHOICES, reversed(probability.CHOICES), strict=True)) if self.flaw else {}
+        return tuple(
+            {**turn, "content": other.get(turn["content"], turn["content"].replace(probability.SOUND, self.words))}
+            for turn in chat
+        )
 
 
 def labelled(folders: Sequence[Path]) -> dict[str, bool]:
@@ -48,24 +71,42 @@ def labelled(folders: Sequence[Path]) -> dict[str, bool]:
     return {text: bool(labels[0]) for text, labels in found.items() if len(set(labels)) == 1 and labels[0] is not None}
 
 
-def forms(records: Sequence[Record]) -> dict[str, Examples]:
-    """The examples of each form."""
-    shown = Shelf(0, records).examples(1, UNKNOWN)
-    good = [one for one in shown.instructions if one.good]
+def forms(records: Sequence[Record]) -> dict[str, list[Question]]:
+    """The questions of each form."""
+    draws = [Shelf(seed, records).examples(1, UNKNOWN) for seed in range(DRAWS)]
+    good = [one for one in draws[0].instructions if one.good]
     pairs = zip([*good, *good], WRITTEN, strict=False)
     written = tuple(chain.from_iterable((one, Example(text, "", good=False)) for one, text in pairs))
-    return {"examples of the product": shown, "non-tasks written by hand": Examples((), written), "no examples": NONE}
+    sense = Question(draws[0], "Does this instruction make sense? Yes or No.")
+    person = Question(draws[0], "Could a person do this without asking anything back? Yes or No.")
+    wrong = Question(draws[0], "Is something missing or wrong in this instruction? Yes or No.", flaw=True)
+    return {
+        "examples of the product": [Question(draws[0])],
+        **{f"another draw of them ({n})": [Question(draws[n])] for n in range(1, DRAWS)},
+        f"the {DRAWS} draws together": [Question(draw) for draw in draws],
+        "does it make sense": [sense],
+        "could a person do it": [person],
+        "is something missing or wrong": [wrong],
+        "draws and questions together": [*map(Question, draws), sense, person, wrong],
+        "non-tasks written by hand": [Question(Examples((), written))],
+        "no examples": [Question(NONE)],
+    }
 
 
-async def scores(url: str, model: str, examples: Examples, texts: Sequence[str]) -> list[float | None]:
-    """P(Yes) x 10 of each instruction."""
-    form = Form(
-        lambda name, item: [probability.request(name, probability.instruction_messages(item.instruction, examples), 0)],
-        mean_score,
-    )
+async def log_odds(url: str, model: str, question: Question, texts: Sequence[str]) -> list[float | None]:
+    """The log-odds that each instruction is a task."""
+    form = Form(lambda name, item: [probability.request(name, question.messages(item.instruction), 0)], mean_score)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         items = [Item(str(n), "task", str(n), UNKNOWN, text, "", right=True) for n, text in enumerate(texts)]
-        return [(await judge(session, url, form, model, item))["score"] for item in items]
+        found = [(await judge(session, url, form, model, item))["score"] for item in items]
+    odds = [None if score is None else log((score + 1e-4) / (10 - score + 1e-4)) for score in found]
+    return [None if one is None else -one for one in odds] if question.flaw else odds
+
+
+def together(found: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """The mean of the questions' log-odds for each instruction; None where one is missing."""
+    known = ([one for one in each if one is not None] for each in zip(*found, strict=True))
+    return [fmean(each) if len(each) == len(found) else None for each in known]
 
 
 def row(name: str, found: Sequence[float | None], tasks: Sequence[bool]) -> str:
@@ -90,9 +131,12 @@ def main() -> None:
     print("| form | items | AUC | non-tasks among the best-scored |\n| --- | --- | --- | --- |", flush=True)
     seeds = load_seeds(SeedSettings(path=options.seeds), 0).seeds
     records = [Record(s.id, s.instruction, s.response, UNKNOWN, s.keywords, "") for s in seeds]
-    for name, examples in forms(records).items():
-        found = asyncio.run(scores(options.base_url, options.model, examples, list(tasks)))
-        print(row(name, found, list(tasks.values())), flush=True)
+    asked: dict[Question, list[float | None]] = {}
+    for name, questions in forms(records).items():
+        for one in questions:
+            if one not in asked:
+                asked[one] = asyncio.run(log_odds(options.base_url, options.model, one, list(tasks)))
+        print(row(name, together([asked[one] for one in questions]), list(tasks.values())), flush=True)
 
 
 if __name__ == "__main__":

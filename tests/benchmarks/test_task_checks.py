@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.task_checks import forms, labelled, row
+from benchmarks.task_checks import Question, forms, labelled, row, together
 from gra.synthesis.committee.records import Record
+from gra.synthesis.scoring.examples import Example, Examples
 
 SMALL = Path(__file__).parents[2] / "results" / "small"
 
@@ -34,5 +35,16 @@ def test_a_line_counts_non_tasks_among_the_best() -> None:
 @pytest.mark.parametrize("name", ["examples of the product", "non-tasks written by hand", "no examples"])
 def test_examples_alternate(name: str) -> None:
     records = [Record(f"r{n}", f"Name {n} birds.", f"A list of {n}.", "d", ("a", "b", "c"), "") for n in range(8)]
-    shown = forms(records)[name].instructions
+    shown = forms(records)[name][0].examples.instructions
     assert [one.good for one in shown] == [n % 2 == 0 for n in range(len(shown))]
+
+
+def test_a_question_after_flaws_turns_the_examples_round() -> None:
+    shown = Examples((), (Example("Name three birds.", "", good=True), Example("Birds are", "", good=False)))
+    chat = Question(shown, "Is something wrong in this instruction? Yes or No.", flaw=True).messages("Name two fish.")
+    assert [turn["content"] for turn in chat if turn["role"] == "assistant"] == ["No", "Yes"]
+    assert all("Is something wrong" in turn["content"] for turn in chat if turn["role"] == "user")
+
+
+def test_questions_together_have_no_score_where_one_is_missing() -> None:
+    assert together([[1.0, 2.0], [3.0, None]]) == [2.0, None]
