@@ -41,6 +41,7 @@ from gra.synthesis.seeds.load import SeedSettings, load_seeds
 
 PARTS = ("examples", "tuning", "report")
 CONTRASTS = 3  # other instructions that a response is judged against
+DRAWS = 3  # of examples, whose answers are taken together
 LONGEST = (500, 600)  # characters of the instruction and of the answer of an item
 
 
@@ -53,9 +54,10 @@ class Form:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def forms_for(shelf: Shelf) -> dict[str, Form]:
-    """The forms by name; `shelf`: where examples come from."""
-    shown = shelf.examples(1, UNKNOWN)
+def forms_for(shelf: Shelf, draw: int = 1) -> dict[str, Form]:
+    """The forms by name. `shelf`: where examples come from; `draw`: which draw of them is shown."""
+    shown = shelf.examples(draw, UNKNOWN)
+    several = [shelf.examples(draw + more, UNKNOWN) for more in range(DRAWS)]
 
     def asked(messages: Callable[[Item], probability.Messages]) -> Callable[[str, Item], list[Request]]:
         return lambda model, item: [probability.request(model, messages(item), 0)]
@@ -87,6 +89,10 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
         chats = [probability.response_messages(text, item.response, shown) for text in (item.instruction, *others)]
         return [probability.request(model, chat, 0) for chat in chats]
 
+    def drawn(model: str, item: Item) -> list[Request]:
+        chats = [probability.response_messages(item.instruction, item.response, each) for each in several]
+        return [probability.request(model, chat, 0) for chat in chats]
+
     one = Form(asked(product), mean_score)
     written = Form(_written, _composite)
     return {
@@ -97,6 +103,7 @@ def forms_for(shelf: Shelf) -> dict[str, Form]:
             asked(lambda i: probability.response_messages(i.instruction, i.response, NONE)), mean_score
         ),
         "one token for each dimension": Form(six, mean_score),
+        f"one token, {DRAWS} draws of examples": Form(drawn, _mean_log_odds),
         "one token minus other instructions": Form(contrasted, _contrast),
         "written review": written,
         "written review (no prefix cache)": replace(written, extra={"cache_prompt": False}),
@@ -122,11 +129,19 @@ def mean_score(replies: Sequence[Reply]) -> float | None:
 
 def _contrast(replies: Sequence[Reply]) -> float | None:
     """The log-odds of the first reply minus the mean of the others': what the instruction adds to the response's own score."""
+    odds = _log_odds(replies)
+    return None if odds is None else odds[0] - fmean(odds[1:])
+
+
+def _mean_log_odds(replies: Sequence[Reply]) -> float | None:
+    odds = _log_odds(replies)
+    return None if odds is None else fmean(odds)
+
+
+def _log_odds(replies: Sequence[Reply]) -> list[float] | None:
     scores = [probability.read_score(reply)[0] for reply in replies]
-    if any(score is None for score in scores):
-        return None
-    odds = [log((score + 1e-4) / (10 - score + 1e-4)) for score in scores if score is not None]
-    return odds[0] - fmean(odds[1:])
+    known = [score for score in scores if score is not None]
+    return [log((score + 1e-4) / (10 - score + 1e-4)) for score in known] if len(known) == len(scores) else None
 
 
 def parted(seeds: Sequence[Seed], part: str) -> list[Seed]:
@@ -232,13 +247,14 @@ def main() -> None:
     )
     parser.add_argument("--part", choices=PARTS[1:], default="report")
     parser.add_argument("--items", type=int, default=200)
+    parser.add_argument("--draw", type=int, default=1, help="which draw of the examples is shown")
     parser.add_argument(
         "--output", type=Path, help="JSON lines, one for each judgement; the same command resumes from it"
     )
     options = parser.parse_args()
     seeds = load_seeds(SeedSettings(path=str(options.seeds), format=options.format, limit=options.limit), 0).seeds
     records = [Record(s.id, s.instruction, s.response, UNKNOWN, (), "") for s in parted(seeds, "examples")]
-    forms = forms_for(Shelf(0, records))
+    forms = forms_for(Shelf(0, records), options.draw)
     print(HEAD, flush=True)
     for name in forms if options.forms == "all" else options.forms.split(","):
         for kind in options.kinds.split(","):
