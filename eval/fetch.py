@@ -55,7 +55,7 @@ class Wanted:
 def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
     """Fetch the files that `suite` needs into the folder `output`, and print progress.
 
-    Return {path: number of items}; the number is None for a file that existed before.
+    Return {path: number of items}. The number is None for a file that existed before.
 
     If a benchmark cannot be fetched, the function still fetches the others and then raises EvalError, which names all
     missing benchmarks. If a file cannot be written, the function raises StoreError at once.
@@ -85,9 +85,11 @@ def fetch(suite: Suite, output: Path) -> dict[str, int | None]:
 
 
 def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> list[Wanted]:
-    """Return the files of a single task.
+    """Return the files that the single task `task` needs, each with its source on the hub.
 
-    `owner`: the entry of `suite.tasks` that is this task or the group that contains it; `shots`: `suite.num_fewshot`.
+    `owner`: the entry of `suite.tasks` that is this task or the group that contains it.
+    `shots`: the setting `suite.num_fewshot`.
+
     Raises EvalError if the task's data are not on the hub, or if a custom function builds them.
     """
     spec = catalogue.read(yaml)
@@ -112,10 +114,10 @@ def wanted(task: str, yaml: catalogue.Yaml, owner: str, shots: int | None) -> li
 
 
 def place(dataset: str, part: str | None, split: str) -> str:
-    """Return a file's path in the folder: DATASET/CONFIGURATION/SPLIT.jsonl.gz, with the short name of the data set.
+    """Return the path that a fetched file gets in the output folder: DATASET/CONFIGURATION/SPLIT.jsonl.gz.
 
-    The configuration is left out if it stands for the whole data set (main, default or all). The paths for ARC,
-    HumanEval and BBH are shorter.
+    DATASET is the short name of the data set. If the configuration stands for the whole data set (main, default or
+    all), it is left out. The paths for ARC, HumanEval and BBH are shorter.
     """
     folder = str(local_data.slug(dataset))
     names = [part] if part not in local_data.ALL else []
@@ -204,9 +206,12 @@ class FetchSettings(Settings):
 
 
 def fetch_from(root: DictConfig, problems: list[Problem]) -> None:
-    """Run `gra fetch suite=...`. Raises GraError.
+    """Run the command `gra fetch suite=...`.
 
-    `root`: the config that Hydra composed; `problems`: the faults already found in the command line.
+    `root`: the config that Hydra composed.
+    `problems`: the faults already found in the command line.
+
+    Raises GraError.
     """
     from omegaconf import OmegaConf
 

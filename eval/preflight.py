@@ -15,10 +15,10 @@ _BUILDERS = ("json", "csv", "parquet", "text", "arrow")  # `dataset_path` of tas
 
 
 def problems(settings: EvalSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults of the model, the benchmarks and the server that the config alone does not show.
+    """Return the faults that show only when the model, the benchmarks and the server are looked up.
 
-    The stage's `check` reports the faults of the config. If it reports a key, the checks here that need this key are
-    skipped.
+    Faults of the config itself are found by the stage's `check`. If a key of the config is faulty, the checks here that
+    need this key are skipped.
     """
     return [*_benchmarks(settings.suite, inputs), *_model(settings.model or Model(), inputs)]
 

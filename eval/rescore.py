@@ -114,12 +114,15 @@ def _verifier(parser: argparse.ArgumentParser, options: argparse.Namespace) -> V
 def rescore(
     folder: Path, output: Path, sandbox: str = "auto", reading: str = "strict", verifier: Verifier | None = None
 ) -> dict[str, Any]:
-    """Score `folder` again into `output`, which must be new or empty, and return the content of scores.json.
+    """Score the replies of the evaluation in `folder` again, write the result to `output`, and return the new
+    scores.json.
 
-    `verifier`: required for the reading `verified`; None for the other readings. With a verifier, `output` can also be
-    a folder that an earlier call began (verified.begin).
+    `output` must be new or empty. If a verifier is given, it can also be a folder that an earlier call began
+    (verified.begin).
 
-    Raises EvalError if `folder` is not a finished evaluation or `output` is not empty, and if programs cannot run in
+    `verifier`: the model that judges the replies. It is required for the reading `verified` and must be None otherwise.
+
+    Raises EvalError if `folder` is not a finished evaluation, if `output` is not empty, or if programs cannot run in
     the sandbox. With a verifier, it can also raise ConfigError, StoreError and ServerError.
     """
     if (verifier is not None) != (reading == rereading.VERIFIED):

@@ -112,10 +112,10 @@ class Suite(Settings):
 
 
 def chosen(suite: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a suite's config in which `tasks` has only the tasks that `only` names.
+    """Return a suite's config in which `tasks` lists only the tasks that the key `only` names.
 
     Raises ValueError for a name that is not in the suite. If a value of the config has the wrong type, the config is
-    returned unchanged, because the checks of the fields report the fault.
+    returned unchanged, because later checks report the fault.
     """
     tasks, only, groups = suite.get("tasks"), suite.get("only"), suite.get("groups") or {}
     lists = [tasks, only, *(groups.values() if isinstance(groups, Mapping) else [None])]

@@ -44,9 +44,10 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the local files that the result depends on: the model's folder, the benchmark files, the user's tasks.
+    """Return the files outside the config that the result depends on, with a name for each.
 
-    Raises ConfigError if the config cannot be parsed.
+    They are the model's folder, the benchmarks' local files and the files of the user's tasks. Raises ConfigError if
+    the config cannot be parsed.
     """
     settings, problems = parse(EvalSettings, config)
     if settings is None:
@@ -80,7 +81,10 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,
 ) -> Outlook:
-    """Return FLOPs, GPU-hours and disk of the evaluation, for `gra plan`. The config must have passed `check`."""
+    """Return the FLOPs, GPU-hours and disk space that the evaluation will probably need. `gra plan` shows them.
+
+    The config must have passed `check`.
+    """
     settings = EvalSettings.model_validate(config)
     with catalogue.with_tasks_of(settings.suite.task_dir):
         return cost_estimate.outlook(settings, inputs, upstream)
@@ -92,9 +96,10 @@ def kept(folder: Path) -> str:
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """Return `config` with earlier runs' `folders` added to `runtime.reuse`; stored replies to equal requests are then reused.
+    """Return `config` with the folders of earlier runs added to the key `runtime.reuse`.
 
-    A folder without a readable reply store is not added.
+    The evaluation then takes replies to equal requests from these folders. A folder without a readable reply store is
+    not added.
     """
     runtime = config.get("runtime") or {}
     found = [str(folder) for folder in folders if reply_store.readable(folder / reply_store.NAME)]
@@ -104,7 +109,7 @@ def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Run the evaluation and return its metrics.
 
-    Replies are stored in output/replies.sqlite as they arrive; a killed run resumes from there.
+    Replies are stored in output/replies.sqlite as they arrive, so a killed run resumes from there.
 
     Raises ConfigError for what `check` finds, EvalError if a model or benchmark cannot be evaluated.
     """

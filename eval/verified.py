@@ -44,13 +44,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Verified:
-    """The result of the reading `verified`.
+    """The result of the reading `verified`, in which a verifier model judges the replies.
 
-    - `tasks`: the suite's task -> the counts of its verdicts (verifying.account)
-    - `every`: the counts over all items
-    - `verdicts`: the verifier's verdict for each row, None for a row that keeps its strict verdict
-    - `kept`: each leaf task that keeps its strict verdicts -> the reason
-    - `simulated`: see verifier.Verdicts
+    - `tasks`: the counts of verdicts for each task of the suite (see verifying.account).
+    - `every`: the counts over all items.
+    - `verdicts`: the verifier's verdict for each row of samples.parquet. None stands for a row that keeps its strict
+      verdict.
+    - `kept`: the reason for each leaf task that keeps its strict verdicts.
+    - `simulated`: whether a simulated model gave any of the verdicts.
     """
 
     verifier: str
@@ -61,7 +62,7 @@ class Verified:
     simulated: bool
 
     def how(self, task: str) -> dict[str, str]:
-        """Return the conditions that this reading adds to a task's scores.
+        """Return the conditions that this reading adds to a task's scores; {} for a task that was not verified.
 
         `gra compare` lists the tasks whose conditions differ between two evaluations.
         """
@@ -83,7 +84,7 @@ def begin(output: Path, folder: Path, verifier: Verifier) -> None:
     """Create the folder `output`, or resume a folder that the same command began.
 
     If a verified rescore with other arguments began the folder, it is reused as long as it contains no scores. Raises
-    StoreError for any other folder that is not empty.
+    StoreError for any other folder that has files.
     """
     mine = {"from": str(folder.resolve()), "verifier": verifier.model, "max_tokens": verifier.max_tokens}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -99,9 +100,10 @@ def begin(output: Path, folder: Path, verifier: Verifier) -> None:
 
 
 def read(verifier: Verifier, items: Sequence[Item], output: Path) -> Verified:
-    """Replace `correct` in the rows of `items` by the verifier's verdicts, and return the verdicts with their counts.
+    """Replace the score `correct` in the rows of `items` by the verifier's verdicts. Return the verdicts and their
+    counts.
 
-    Raises what verifier.verify raises.
+    Raises the same errors as verifier.verify.
     """
     prompts = [verifying.prompt(item.kind, item.sample) if item.kind in verifying.KINDS else None for item in items]
     asked = [(item.row["subtask"], prompt) for item, prompt in zip(items, prompts, strict=True) if prompt is not None]

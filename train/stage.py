@@ -38,13 +38,14 @@ NOT_HASHED = ("sft.save_steps", "sft.check_ends", "sft.sharding", "sft.name", "s
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Train and write model/, log.csv, speed.csv, loss.png and metrics.json to `output`.
+    """Train the student and return the metrics.
 
-    A killed run resumes from its checkpoints in `output`.
+    These files are written to `output`: model/, log.csv, speed.csv, loss.png and metrics.json. A killed run resumes
+    from its checkpoints in `output`.
 
-    Return train_loss (mean over all steps), final_loss, validation_loss (with `sft.held_out`), steps, samples, tokens
-    (seen, in all epochs), parameters and trained_parameters. With `sft.check_ends`, return also ends_by_itself: the
-    share of replies that ended before their token limit.
+    The metrics are train_loss (the mean over all steps), final_loss (the last logged loss), steps, samples, tokens
+    (seen, in all epochs), parameters and trained_parameters. If `sft.held_out` is set, validation_loss is added. If
+    `sft.check_ends` is set, ends_by_itself is added: the share of replies that ended before their token limit.
 
     Raises ConfigError for what `check` finds, TrainError if data or student cannot be used.
     """
@@ -60,8 +61,11 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
 
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return all faults that can be found before a model is loaded. If an input is None, an earlier step has not made
-    it yet."""
+    """Return all faults that can be found before a model is loaded.
+
+    `inputs`: the folder of each input. None stands for a folder that an earlier step of the experiment has not made
+    yet.
+    """
     sections = [
         parse(StudentSettings, config.get("student") or {}, "student"),
         parse(SftSettings, config.get("sft") or {}, "sft"),
@@ -109,29 +113,34 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,
 ) -> Outlook:
-    """Return, for `gra plan`, the expected FLOPs, GPU-hours and disk space. The config must be valid."""
+    """Return the FLOPs, GPU-hours and disk space that the training will probably need. `gra plan` shows them.
+
+    The config must be valid.
+    """
     return cost_estimate.outlook(TrainSettings.model_validate(config), inputs, upstream)
 
 
 def kept(folder: Path) -> str:
-    """Return, as text, how many checkpoints a working folder has and the step of the last one; "" if there are none."""
+    """Return a text such as "2 checkpoints, the last at step 40" for a working folder; "" if it has no checkpoints."""
     found = [path for path in folder.rglob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
     steps = max((int(path.name.removeprefix(PREFIX)) for path in found), default=0)
     return f"{len(found)} checkpoint{'s' if len(found) != 1 else ''}, the last at step {steps}" if found else ""
 
 
 def follower(config: dict[str, Any]) -> bool:
-    """Return whether the output folder belongs to a process on another node.
+    """Return whether a process on another node is responsible for the output folder.
 
-    If so, gra.chain.execution.runner neither locks nor publishes that folder in this process.
+    If so, this process neither locks nor publishes the folder (see gra.chain.execution.runner).
     """
     runtime, _ = parse(RuntimeSettings, config.get("runtime") or {})
     return runtime is not None and launch.follower(runtime)
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return {"student.model": folder} if `student.model` is a folder, else {}. The fingerprint then contains the
-    folder's content instead of its name."""
+    """Return {"student.model": folder} if `student.model` is a folder, else {}.
+
+    The fingerprint of the training step then depends on the folder's content, not on its name.
+    """
     model = (config.get("student") or {}).get("model")
     return {"student.model": Path(model)} if isinstance(model, str) and Path(model).is_dir() else {}
 

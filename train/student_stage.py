@@ -76,7 +76,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the disk space that the student takes and the student's number of parameters.
+    """Return the student's disk space and its number of parameters, both for `gra plan`.
 
     `gra plan` adds the disk space to its total. Later steps need the number of parameters to estimate their own costs.
     """
@@ -173,10 +173,10 @@ def _build(build: BuildSettings, seed: int, corpus: Path, folder: Path) -> dict[
 
 
 def train_tokenizer(corpus: Path, build: BuildSettings) -> PreTrainedTokenizerBase:
-    """Return a byte-level BPE tokenizer trained on the lines of `corpus`, with the `default` chat template.
+    """Return a byte-level BPE tokenizer trained on the lines of the file `corpus`.
 
-    If the text of `corpus` is short, the tokenizer has fewer tokens than `vocab_size`. Raises TrainError if `corpus` is
-    empty.
+    Its chat template is `default`. If the file has little text, the tokenizer has fewer than `build.vocab_size` tokens.
+    Raises TrainError if the file is empty.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -69,10 +69,13 @@ def read(name: str) -> str:
 
 
 def install(tokenizer: PreTrainedTokenizerBase, name: str, bos: str = "model") -> list[str]:
-    """Give `tokenizer` the template `name`, the template's end token and a padding token; return the new tokens.
+    """Give `tokenizer` the chat template `name`, and return the tokens that the template adds to the vocabulary.
 
-    The new tokens are those that were added to the vocabulary. `bos`: whether rendered texts begin with the
-    beginning-of-text token (see `sft.bos`). Raises TrainError if the tokenizer does not fit the template.
+    The tokenizer also gets the template's end token, and a padding token if it has none.
+
+    `bos`: whether rendered texts begin with the beginning-of-text token (see `sft.bos`).
+
+    Raises TrainError if the tokenizer does not fit the template.
     """
     missing: list[str] = []
     if name == "tokenizer":
@@ -128,10 +131,9 @@ def _starts(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """Return a warning if the template writes no beginning-of-text token although the tokenizer adds one to every text.
+    """Return a warning if the tokenizer adds a beginning-of-text token to every text but the chat template does not.
 
-    Models with such a tokenizer (Gemma, Llama 3) were pretrained with the token. Return None if template and tokenizer
-    agree.
+    A student with such a tokenizer (Gemma, Llama 3) was pretrained with this token. In all other cases, return None.
     """
     start, ids = tokenizer.bos_token, tokenizer("a")["input_ids"]
     if start is None or not ids or ids[0] != tokenizer.bos_token_id:
@@ -145,7 +147,10 @@ def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Return the texts that the tokenizer turns into a special token wherever they occur, longest first."""
+    """Return the texts of the tokenizer's special tokens, longest first.
+
+    Wherever such a text occurs, the tokenizer turns it into the special token.
+    """
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     return sorted(added | set(tokenizer.all_special_tokens), key=lambda text: (-len(text), text))
 
@@ -164,13 +169,16 @@ def _pattern(specials: tuple[str, ...]) -> re.Pattern[str]:
 def segments(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], specials: Sequence[str]
 ) -> list[tuple[str, bool]]:
-    """Return the rendered conversation, divided into consecutive pieces: pairs (text, whether this text is trained).
+    """Return the rendered conversation in consecutive pieces: pairs (text, whether the student is trained on this
+    text).
 
-    To find an assistant turn, the conversation is rendered twice: up to the prompt from which generation would start,
-    and up to the end of the turn. The turn is the text that the second rendering adds. The trained part of the turn
-    ends with the turn's last special token. Text that the template writes after this token, often a newline, is not
-    trained. The caller has to tokenise the pieces one by one, so that the prompt has the same tokens as in generation.
-    Raises TrainError if the template's turns cannot be separated.
+    The student is trained on the assistant turns. To find a turn, the conversation is rendered twice: up to the prompt
+    from which generation would start, and up to the end of the turn. The turn is the text that the second rendering
+    adds. The trained part of the turn ends with the turn's last special token. Text that the template writes after this
+    token, often a newline, is not trained.
+
+    The caller has to tokenise the pieces one by one, so that the prompt has the same tokens as in generation. Raises
+    TrainError if the template's turns cannot be separated.
     """
     return segments_of_all(tokenizer, [messages], specials)[0]
 
@@ -178,7 +186,7 @@ def segments(
 def segments_of_all(
     tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], specials: Sequence[str]
 ) -> list[list[tuple[str, bool]]]:
-    """Return the `segments` of each conversation.
+    """Return, for each conversation, what `segments` returns for it.
 
     All conversations are rendered together, which takes half the time of calling `segments` for each.
     """

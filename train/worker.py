@@ -26,10 +26,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def agent(arguments: list[str]) -> int:
-    """Run torchrun, which starts the workers, and return 0, or EXIT_FAILED if a worker failed.
+    """Run torchrun, which starts the training processes. Return EXIT_FAILED if one of them failed, else 0.
 
-    If one worker fails, torchrun ends all of them. This process ignores the signals of a batch system (PASSED_ON),
-    because the launcher handles them.
+    If one process fails, torchrun ends all of them. This function makes its own process ignore the signals of a batch
+    system (PASSED_ON), because the launcher handles them.
     """
     _die_with_parent()
     for (
@@ -53,7 +53,7 @@ def agent(arguments: list[str]) -> int:
 
 
 def how(code: int) -> str:
-    """Return a text that says how a process ended.
+    """Return how a process ended, as text: "was killed by SIGKILL" or "ended with exit code 1".
 
     `code`: the exit code that torchrun reports. If a signal killed the process, the code is minus the signal's number,
     or 128 plus that number if a shell started the process.
@@ -63,9 +63,12 @@ def how(code: int) -> str:
 
 
 def work(spec: Path) -> int:
-    """Run the training stage in this process, whose rank is the environment variable RANK, and return the exit code.
+    """Run the training stage in this process and return the exit code.
 
-    If the stage fails, this process writes the error to a file for the launcher, because torchrun drops exit codes.
+    `spec`: a JSON file with the stage's config, inputs and output.
+
+    The environment variable RANK holds the number of this process. If the stage fails, the error is written to a file
+    for the launcher, because torchrun drops exit codes.
     """
     _die_with_parent()
     rank = int(os.environ["RANK"])
@@ -93,9 +96,9 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """In every process but the first (rank 0), log only warnings and discard all printed text.
+    """Make every process except the first (rank 0) log only warnings and discard all printed text.
 
-    A logged warning begins with the rank.
+    Each logged warning begins with the rank of its process.
     """
     rank = int(os.environ.get("RANK") or 0)
     if rank:

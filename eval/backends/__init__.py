@@ -18,12 +18,13 @@ Kind = str  # lm-eval's request types: generate_until, loglikelihood, loglikelih
 class ModelRequest:
     """One request of lm-eval to the model.
 
-    - `key`: the key under which the reply is stored
-    - `task`: the leaf task: lm-eval's single task, not the group that contains it
-    - `args`: lm-eval's arguments of the request: (prompt, generation keywords), (context, continuation) or (text,)
-    - `ids`: the tokens of the prompt or text; for (context, continuation), the tokens of both, in this order
-    - `scored`: how many tokens at the end of `ids` belong to the continuation
-    - `doc`: the item's number in its task, for messages
+    - `key`: the key under which the reply is stored.
+    - `task`: the leaf task, which is a single task of lm-eval and never a group of tasks.
+    - `args`: lm-eval's arguments of the request. They are (prompt, generation keywords), (context, continuation) or
+      (text,).
+    - `ids`: the tokens of the prompt or text. For (context, continuation), the tokens of the context come first.
+    - `scored`: the number of tokens at the end of `ids` that belong to the continuation.
+    - `doc`: the item's number among the evaluated items of the task.
     """
 
     key: str
@@ -35,7 +36,7 @@ class ModelRequest:
 
     @property
     def task_name(self) -> str:
-        """Return the leaf task. lm-eval's model classes read the task of a request from the attribute `task_name`."""
+        """Return the leaf task, under the name by which lm-eval's model classes ask a request for it."""
         return self.task
 
     @property
@@ -57,10 +58,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Replaces the reply to a request that the server refused.
+    """The server's refusal of a request. It takes the place of the reply.
 
-    `words`: the server's message; `passing`: whether the cause may be a temporary fault of the server. In that case,
-    the request was retried before it counted as refused.
+    `words`: the server's message.
+    `passing`: whether a temporary fault of the server may be the cause. Such a request was retried before it counted as
+    refused.
     """
 
     words: str
@@ -68,7 +70,10 @@ class Refusal:
 
 
 def continues(conversation: Sequence[Mapping[str, str]]) -> bool:
-    """Return whether a conversation ends with the start of a reply (lm-eval's gen_prefix), which the model has to continue."""
+    """Return whether a conversation ends with the start of a reply, which the model then has to continue.
+
+    lm-eval calls such a start gen_prefix.
+    """
     return bool(conversation) and conversation[-1]["role"] == "assistant"
 
 
@@ -76,14 +81,16 @@ OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 
 
 class EvalBackend(Protocol):
-    """Answers batches of requests of one kind. Its methods raise EvalError.
+    """The interface to a model that answers batches of requests. Its methods raise EvalError.
 
-    The method `answer` calls `on_replies(requests, replies)`, in the calling thread, for each group of replies as it
-    arrives.
+    All requests of a call are of one kind. The method `answer` calls `on_replies(requests, replies)`, in the calling
+    thread, for each group of replies as it arrives. The form of a reply depends on the kind of the request:
 
-    The reply to a generation request is a Reply. The reply to a request of the kind loglikelihood is a pair
-    (log-likelihood, whether greedy decoding produces the text), and the reply to a request of the kind
-    loglikelihood_rolling is a log-likelihood. A Refusal can take the place of any reply.
+    - generate_until: a Reply.
+    - loglikelihood: a pair (log-likelihood, whether greedy decoding produces the text).
+    - loglikelihood_rolling: a log-likelihood.
+
+    A Refusal can take the place of any reply.
     """
 
     def cut(self, kind: Kind, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:

@@ -16,15 +16,14 @@ Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit o
 
 
 def always(count: int) -> Size:
-    """Return a function `size` (see `chunks`) with which every batch gets `count` requests, whatever their length."""
+    """Return a function for the argument `size` of `chunks`, with which every batch gets `count` requests."""
     return lambda *_: count
 
 
 def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Return batches of generation requests. All requests of a batch have the same decoding.
+    """Divide generation requests into batches. All requests of a batch have the same generation keywords (`decoding`).
 
-    Requests with the same decoding are sorted by descending length, then by text, and divided into batches. `size`: see
-    `chunks`.
+    Requests with the same keywords are sorted by descending length, then by text. `size`: see `chunks`.
     """
     groups: dict[str, list[ModelRequest]] = {}
     for request in requests:
@@ -37,10 +36,10 @@ def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Return batches of log-likelihood requests.
+    """Divide log-likelihood requests into batches.
 
-    Requests with the same tokens up to the last token count as one request, because one row of a forward pass answers
-    all of them. `size`: see `chunks`.
+    Requests whose tokens agree except for the last token count as one request, because one row of a forward pass
+    answers all of them. `size`: see `chunks`.
     """
     rows: dict[tuple[int, ...], list[ModelRequest]] = {}
     for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):
@@ -50,10 +49,10 @@ def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Divide the requests in `ordered`, of which the longest is the first, into consecutive batches.
+    """Divide the requests in `ordered` into consecutive batches. The first request of each batch has to be its longest.
 
-    `size`: a function that returns the number of requests in a batch. Its arguments are the number of tokens and the
-    token limit of the reply, both of the batch's first (longest) request.
+    `size`: a function that returns the number of requests in a batch. It gets two numbers of the batch's first request:
+    its tokens, and the token limit of its reply.
     """
     pieces, start = [], 0
     while start < len(ordered):

@@ -13,16 +13,20 @@ from gra.eval.backends import ModelRequest
 
 
 class Ended:
-    """Records which replies of one batch were truncated. All requests of the batch have the same decoding.
+    """A record of which replies of one batch were truncated at their token limit.
 
-    `max_length`: the limit on tokens of prompt and reply together.
+    All requests of the batch have the same generation keywords. `max_length`: the limit on tokens of prompt and reply
+    together.
     """
 
     def __init__(self, max_length: int):
         self._max_length, self._found = max_length, dict[tuple[int, ...], bool | None]()
 
     def note(self, prompt: Sequence[int], at_limit: bool | None) -> None:
-        """Record whether the reply to `prompt` was truncated. `prompt`: the tokens fed to the model, without padding."""
+        """Record whether the reply to `prompt` was truncated.
+
+        `prompt`: the tokens that the model got, without padding.
+        """
         self._found[tuple(prompt)] = at_limit
 
     def of(self, request: ModelRequest) -> bool | None:

@@ -33,8 +33,11 @@ class HarnessModel(TemplateLM):
     It loads the config and the tokenizer but no weights. With `model.send=messages` it loads nothing, because the
     server renders the prompts.
 
-    `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError if the model
-    cannot be loaded, has no chat template although `chat` is set, or states no context length.
+    `chat`: whether prompts are rendered with the chat template.
+    `bos`: the setting `suite.bos`.
+
+    Raises EvalError if the model cannot be loaded, has no chat template although `chat` is set, or states no context
+    length.
     """
 
     tokenizer: Any
@@ -107,7 +110,9 @@ class HarnessModel(TemplateLM):
             self.extra_decoding |= {"skip_special_tokens": True}  # as HFLM decodes
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> Any:
-        """Return the prompt of a conversation; for a chat server, return the conversation as lm-eval's JsonChatStr.
+        """Return the prompt that the chat template makes from a conversation.
+
+        A chat server renders prompts itself. For such a server, return the conversation as lm-eval's JsonChatStr.
 
         If the template rejects a system message, the message is left out and a warning is logged.
         """
@@ -176,7 +181,10 @@ class HarnessModel(TemplateLM):
         return ids
 
     def pairs(self, requests: Sequence[ModelRequest]) -> list[tuple[list[int], list[int]]]:
-        """Return the tokens of context and continuation of each request, split as lm-eval splits them."""
+        """Return two lists of tokens for each request: those of its context and those of its continuation.
+
+        Context and continuation are tokenised as in lm-eval.
+        """
         split: Any = super().loglikelihood(requests, disable_tqdm=True)  # type: ignore[arg-type] # ends in `_loglikelihood_tokens`
         return [(context, continuation) for _, context, continuation in split]
 
@@ -215,7 +223,10 @@ class HarnessModel(TemplateLM):
         return hashlib.sha256(self.model.path.encode()).hexdigest()[:12]
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what lm-eval's HF class reports about a model, without loading weights; {} for a served model."""
+        """Return the same facts about the model as lm-eval's HF class, without loading weights.
+
+        For a served model, return {}.
+        """
         if self.model.backend == "server" or self.config is None:
             return {}
         return {

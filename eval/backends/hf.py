@@ -99,9 +99,9 @@ class LocalModel:
 
 
 class HF:
-    """The EvalBackend for transformers.
+    """The EvalBackend that runs the model with transformers.
 
-    `config` and `parameters` (the model's config and number of parameters) determine batch sizes.
+    The model's config and its number of parameters determine batch sizes.
     """
 
     def __init__(self, model: Model, runtime: Runtime, chat: bool, config: Any, parameters: int):
@@ -157,10 +157,13 @@ class HF:
 def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
     """Return a function that estimates how many sequences fit into `memory` bytes.
 
-    The estimate counts the sequences' keys and values, the intermediate values of one layer, and the logits. `width`:
-    bytes per number; `kind`: lm-eval's request type. lm-eval's own search for a batch size is not used: for generation
-    it tries sequences as long as the model's whole context (131,072 tokens for Llama 3.1), so it finds that only one
-    fits.
+    The estimate counts the sequences' keys and values, the intermediate values of one layer, and the logits.
+
+    `width`: the number of bytes per weight or activation.
+    `kind`: lm-eval's request type.
+
+    lm-eval can also search for a batch size, but its search is not used. For generation it tries sequences as long as
+    the model's whole context (131,072 tokens for Llama 3.1), so it finds that only one fits.
     """
     text = getattr(config, "text_config", None) or config
     hidden, heads = text.hidden_size, text.num_attention_heads

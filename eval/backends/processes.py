@@ -30,11 +30,11 @@ Loader = Callable[[Model, bool, str], Answering]  # model, whether prompts are c
 
 
 class Processes:
-    """Starts one process per device.
+    """A group of processes, one per device, that answer requests together.
 
-    `load`: a function that loads the model; each process calls it when it gets its first batch. `threads`: the number
-    of torch threads per process. If it is None, processes on GPUs use torch's default, and processes on a CPU use an
-    equal number of its cores.
+    `load`: a function that loads the model. Each process calls it when it gets its first batch.
+    `threads`: the number of torch threads per process. If it is None, processes on GPUs use torch's default, and
+    processes on a CPU share its cores equally.
     """
 
     def __init__(self, load: Loader, model: Model, chat: bool, devices: Sequence[str], threads: int | None):
@@ -51,9 +51,9 @@ class Processes:
             self._workers[mine] = worker, device
 
     def answer(self, kind: str, pieces: Sequence[Sequence[ModelRequest]], on_replies: OnReplies) -> None:
-        """See EvalBackend.
+        """Answer all requests, as EvalBackend.answer does.
 
-        Raises EvalError if a process fails or dies. Replies that were passed to `on_replies` before that are kept.
+        Raises EvalError if a process fails or dies. Replies that `on_replies` got before the failure are kept.
         """
         due = list(reversed(pieces))
         busy: dict[Any, Sequence[ModelRequest]] = {}
@@ -71,8 +71,8 @@ class Processes:
     def close(self) -> None:
         """End the processes.
 
-        An idle process exits when its pipe closes. A process that still runs after GRACE_S seconds is terminated, and
-        killed after another GRACE_S seconds.
+        A process without work exits when its pipe closes. A process that still runs after GRACE_S seconds is
+        terminated. If it still runs after another GRACE_S seconds, it is killed.
         """
         for pipe in self._workers:
             pipe.close()

@@ -50,7 +50,10 @@ log = logging.getLogger(__name__)
 
 
 class ServerModel:
-    """The EvalBackend for a server. The API key is read from the environment at each `answer` and appears in no message."""
+    """The EvalBackend that sends requests to a server.
+
+    Each call of `answer` reads the API key from the environment. No message contains the key.
+    """
 
     def __init__(self, model: Model, runtime: Runtime, lm: HarnessModel):
         from lm_eval.models import openai_completions as wire

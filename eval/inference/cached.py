@@ -50,14 +50,17 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ReplyCounts:
-    """Counts what happened to the requests, for results.json.
+    """Counts of what happened to the requests. They are written to results.json.
 
-    - `sent`: the number of requests sent to the model; `known`: the number of requests answered from the store
-    - `cut`: leaf task -> the number of prompts whose start was removed to fit the model's context
-    - `continued`: leaf task -> the number of conversations in which a chat server has to continue a given start of a
-      reply
-    - `refused`: leaf task -> the number of prompts that the server refused; the reply to such a prompt counts as empty
-    - `ended`: (leaf task, the item's number among the evaluated items) -> whether the reply was truncated (see Reply)
+    - `sent`: the number of requests sent to the model.
+    - `known`: the number of requests answered from the store.
+    - `cut`: for each leaf task, the number of prompts whose start was removed to fit the model's context.
+    - `continued`: for each leaf task, the number of conversations in which a chat server has to continue a given start
+      of a reply.
+    - `refused`: for each leaf task, the number of prompts that the server refused. A refused prompt counts as an empty
+      reply.
+    - `ended`: for each (leaf task, number of the item among the evaluated items), whether the reply was truncated (see
+      Reply).
     """
 
     sent: int = 0
@@ -73,15 +76,19 @@ class ReplyCounts:
 def keep(
     lm: HarnessModel, backend: EvalBackend, store: ReplyStore, model: str, progress: Progress | None = None
 ) -> ReplyCounts:
-    """Make `lm` take stored replies from `store`, and all other replies from `backend`. `model`: see model_key.
+    """Make `lm` take stored replies from `store` and all other replies from `backend`. Return the counts of both.
+
+    The counts grow while lm-eval runs. `model`: the hash that `model_key` returns.
 
     While lm-eval runs, `progress` is called for each leaf task: first with the number of stored replies, then whenever
-    new replies arrive. Return the counts, which grow while lm-eval runs. Refusals are not stored, so the next
-    evaluation sends these requests again.
+    new replies arrive. Refusals are not stored, so the next evaluation sends these requests again.
 
-    While lm-eval runs, `lm` raises EvalError in four cases: the server refused HOPELESS requests in a row for reasons
-    that may be its own fault; it refused all requests; it refused a request for log-likelihoods; it refused any
-    request, and `model.refused=error` is set.
+    While lm-eval runs, `lm` raises EvalError in four cases:
+
+    - The server refused HOPELESS requests in a row for reasons that may be its own fault.
+    - It refused all requests.
+    - It refused a request for log-likelihoods.
+    - It refused any request, and `model.refused=error` is set.
     """
     counts = ReplyCounts()
 
@@ -154,11 +161,11 @@ def keep(
 
 
 def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
-    """Return the hash that identifies the model in a reply's key.
+    """Return a hash that identifies the model. It is part of the key of each stored reply.
 
-    For a local model, the hash covers the content of the model's files; it ignores files that runs wrote into the
+    For a local model, the hash covers the content of the model's files, but not the files that runs wrote into the
     folder. For any other model, it covers the hub id and `revision`. In both cases it also covers `dtype` and `*more`.
-    With `*more`, the caller passes everything else that changes the replies, such as the backend.
+    `*more` is everything else that changes the replies, such as the backend.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []

@@ -34,14 +34,17 @@ def evaluate(
     scratch: Path,
     progress: cached.Progress | None = None,
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Run the suite on `model`.
+    """Run the benchmarks of the suite on `model`, and return the results and the samples.
 
-    `local`: the tasks with local files; `kept`: the reply store's file; `scratch`: an empty folder.
+    `local`: the tasks with local files.
+    `kept`: the reply store's file.
+    `scratch`: an empty folder.
 
-    Return two values. The first is the content of lm-eval's results file, with the keys that lm-eval's command line
-    adds (such as task_hashes and chat_template_sha) and `replies` (the counts of cached.ReplyCounts). The second maps
-    each leaf task to its samples, in the order of the items. Each sample has `at_limit`: whether the reply was
-    truncated at its token limit (None if unknown or if nothing was generated).
+    The results are the content of lm-eval's results file. They include the keys that lm-eval's command line adds (such
+    as task_hashes and chat_template_sha) and `replies`, the counts of cached.ReplyCounts.
+
+    The samples are listed for each leaf task, in the order of the items. Each sample has `at_limit`: whether the reply
+    was truncated at its token limit. It is None if this is unknown or if nothing was generated.
 
     Raises EvalError if a model or benchmark cannot be loaded, or if they do not fit together.
     """
@@ -109,8 +112,10 @@ def load(model: Model, runtime: Runtime, chat: bool, bos: str = "model") -> tupl
 
     No weights are loaded yet.
 
-    `chat`: whether prompts are rendered with the chat template; `bos`: see suite.bos. Raises EvalError, which contains
-    the library's message, if this fails.
+    `chat`: whether prompts are rendered with the chat template.
+    `bos`: the setting `suite.bos`.
+
+    Raises EvalError with the library's message if the model cannot be loaded.
     """
     from gra.eval.backends.front import HarnessModel
 

@@ -36,10 +36,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Record:
-    """A stored reply. It can be written as JSON.
+    """A stored reply, which can be written as JSON.
 
-    `kind`: lm-eval's request type; `decoding`: the generation keywords; `cut`: whether the prompt was shortened at its start;
-    `at_limit`: whether the reply was truncated at its token limit (None: unknown).
+    - `kind`: lm-eval's request type.
+    - `decoding`: the generation keywords.
+    - `cut`: whether the prompt was shortened at its start.
+    - `at_limit`: whether the reply was truncated at its token limit; None if unknown.
     """
 
     key: str
@@ -54,11 +56,13 @@ class Record:
 class ReplyStore:
     """A context manager for the store of replies in the file at `path`.
 
-    `others`: the paths of other runs' stores. The store takes replies from them that the file at `path` lacks.
+    `others`: the paths of other runs' stores. If a reply is missing in the file at `path`, it is taken from them.
 
-    No added record is lost if the process is killed (SQLite's WAL). A power loss can lose the records added since the
-    last sync; `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is set aside, and the run
-    requests its replies again. Raises StoreError if a store cannot be opened, read or written.
+    If the process is killed, no added record is lost (SQLite's WAL). If the power fails, the records added since the
+    last sync can be lost. The method `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is set
+    aside, and the run requests its replies again.
+
+    Raises StoreError if a store cannot be opened, read or written.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = ()):
@@ -93,7 +97,7 @@ class ReplyStore:
                 raise self._error(error) from error
 
     def find(self, keys: Iterable[str]) -> dict[str, Record]:
-        """Return {key: record} for each of `keys` under which a record is stored.
+        """Return {key: record} for those of `keys` that have a stored record.
 
         Records found in other runs' files are copied into this file, so that it is complete.
         """
@@ -151,12 +155,15 @@ class ReplyStore:
 
 
 def stores_under(folders: Iterable[str | Path]) -> list[Path]:
-    """Return the reply stores in these folders, at any depth, sorted. `~` means the home folder. A missing folder holds none."""
+    """Return the sorted paths of all reply stores in these folders, at any depth.
+
+    `~` means the home folder. A missing folder holds no stores.
+    """
     return sorted({path for folder in folders for path in expanded(folder).rglob(NAME)})
 
 
 def kept(folder: Path) -> str:
-    """Return the number of replies in a folder's stores as text, for example "12 replies"; "" if there are none."""
+    """Return the number of replies in a folder's stores as text, such as "12 replies"; "" if there are none."""
     found = 0
     for path in stores_under([folder]):
         try:

@@ -35,10 +35,11 @@ Progress = Callable[[int, int], None]  # (verdicts known, verdicts in total)
 
 @dataclass(frozen=True)
 class Verifier:
-    """A verifier model at a server.
+    """A verifier: a model at a server that judges replies.
 
-    `key_env`: NAME of the environment variable with the API key; `max_tokens`: token limit of a verdict and the
-    reasoning before it; `concurrency`: limit on calls in flight, which changes only the speed.
+    `key_env`: the NAME of the environment variable with the API key.
+    `max_tokens`: the token limit of a verdict and the reasoning before it.
+    `concurrency`: the maximum number of calls in flight, which changes only the speed.
     """
 
     url: str
@@ -56,8 +57,9 @@ class Verifier:
 class Verdicts:
     """The verdicts of a verifier.
 
-    `by_prompt`: prompt -> verdict; `simulated`: whether a simulated model gave any of the verdicts; `sent`: the number
-    of requests that this run sent.
+    `by_prompt`: the verdict on each prompt.
+    `simulated`: whether a simulated model gave any of the verdicts.
+    `sent`: the number of requests that this run sent.
     """
 
     by_prompt: dict[str, str]
@@ -70,11 +72,13 @@ def verify(
 ) -> Verdicts:
     """Return the verifier's verdict on each prompt.
 
-    Only prompts without a reply in the store at `path` are sent to the server.
+    Prompts with a stored reply in the file at `path` are not sent to the server. New replies are stored there as they
+    arrive, so an error loses none of them.
 
-    `prompts`: pairs (leaf task, prompt). Raises ConfigError for a URL or key that cannot be used, ServerError if the
-    server cannot be used, and EvalError if it refuses every question. The store keeps the replies that arrived before
-    an error.
+    `prompts`: pairs (leaf task, prompt).
+
+    Raises ConfigError for a URL or key that cannot be used, ServerError if the server cannot be used, and EvalError if
+    it refuses every question.
     """
     backend = _client(verifier)
     asked = {prompt: (leaf, verifier.request(prompt)) for leaf, prompt in prompts}

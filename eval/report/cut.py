@@ -19,7 +19,7 @@ def shown(score: Mapping[str, Any]) -> str:
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """Return one warning for each task in which the share of truncated replies exceeds NOTICED.
+    """Return one warning for each task with too many truncated replies: a share above NOTICED.
 
     `result`: the content of scores.json.
     """

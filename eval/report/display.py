@@ -35,9 +35,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class Progress:
     """A context manager that shows how many items of each task are answered.
 
-    Call the object with (items done, items in total, leaf task). Calls from several threads are safe. `console`: where
-    the bars are drawn; None: standard error if it is a terminal. `line_s`: seconds between two lines without a
-    terminal.
+    Call the object with (items done, items in total, leaf task). Calls from several threads are safe.
+
+    `console`: where the bars are drawn. None means standard error if it is a terminal.
+    `line_s`: the seconds between two lines without a terminal.
     """
 
     def __init__(self, tasks: Sequence[str], console: Console | None = None, line_s: float = LINE_S):
@@ -116,10 +117,12 @@ class Progress:
 
 
 def table(result: Mapping[str, Any], width: int | None = None) -> str:
-    """Return `result` (scores.json) as a table in percent: tasks, means of groups, and the overall mean.
+    """Return the scores in `result` (scores.json) as a text table in percent.
 
-    A missing value is shown as "-". A warning follows for each task with more than `cut.NOTICED` of its replies truncated.
-    `width`: columns; None: the terminal's width, or 120 without a terminal.
+    The rows are the tasks, the means of groups, and the overall mean. A missing value is shown as "-". Below the table
+    is a warning for each task in which more than the share `cut.NOTICED` of the replies was truncated.
+
+    `width`: the number of columns. None means the terminal's width, or 120 without a terminal.
     """
     import io
 

@@ -20,16 +20,17 @@ _LOOSE = "prompt_level_loose_acc"  # IFEval's tolerant verdict
 
 
 class SampleRow(TypedDict):
-    """The result of one item.
+    """The result of one item (one question of a benchmark). Every reply is read by strict and by tolerant rules
+    (answers.py).
 
-    - `subtask`: lm-eval's leaf task; equal to `task`, unless `task` is a group.
+    - `subtask`: lm-eval's leaf task. It differs from `task` only if `task` is a group.
     - `cluster`: the item's subject (MMLU, MATH) or sub-task (BBH). Results of items in the same cluster are correlated.
       None if the benchmark has no clusters, or only one.
-    - `prompt_hash`: sha256 of the prompt.
-    - `extracted`: the answer by the strict reading, None if it found none; `correct`: the score of this answer (0..1),
-      which is the first metric of the task's first filter in lm-eval.
-    - `extracted_tolerant`: the answer by the tolerant reading (answers.py), None if it found none; `correct_tolerant`:
-      the score of this answer, None if the task has no tolerant score.
+    - `prompt_hash`: the sha256 of the prompt.
+    - `extracted`: the answer that the strict rules found; None if they found none.
+    - `correct`: the score of this answer (0..1). It is the first metric of the task's first filter in lm-eval.
+    - `extracted_tolerant`: the answer that the tolerant rules found; None if they found none.
+    - `correct_tolerant`: the score of this answer; None if the task has no tolerant score.
     - `at_limit`: whether the reply was truncated at its token limit; None if unknown or if nothing was generated.
     """
 
@@ -54,10 +55,14 @@ def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[SampleRow]:
-    """Return the rows of one leaf task. They hold the answers of its first filter and the scores of its first metric.
+    """Return the rows of samples.parquet for one leaf task.
 
-    lm-eval lists the strictest filter first. `kind`: the kind of the task's answers (answers.kind_of). Raises EvalError
-    if the metric is not one number per item.
+    They hold the answers of the task's first filter, which is the strictest in lm-eval, and the scores of its first
+    metric.
+
+    `kind`: the kind of the task's answers (see answers.kind_of).
+
+    Raises EvalError if the metric is not one number per item.
     """
     mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
     prefix = "" if subtask == task else f"{subtask}/"
@@ -72,7 +77,7 @@ def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: st
 
 
 def write(path: Path, items: Sequence[SampleRow], further: Mapping[str, Sequence[str | None]] | None = None) -> None:
-    """Write the rows as parquet. Equal rows give equal bytes.
+    """Write the rows to a parquet file. Equal rows give equal bytes.
 
     `further`: additional text columns, each with one value per row.
     """

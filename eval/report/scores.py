@@ -24,25 +24,26 @@ def scores(
     simulated: bool,
     how: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of scores.json.
+    """Return the content of scores.json: the scores of each task, of each group, and over all tasks.
 
     `metrics`, `groups`, `how`: the metric, the group and the conditions (suite/conditions.py) of each task.
 
-    If a task has no rows, its numbers are None. The stage adds `quantized`: the model's label if its weights were once
-    quantised (gra/labels.py), or None.
+    Some entries of a task:
 
-    `macro`, for tasks with clusters of items (MMLU's subjects, BBH's tasks): the unweighted mean of the clusters'
-    means, as OpenCompass prints it. `over` is the number of clusters. The standard errors of `macro` treat the clusters
-    as fixed and the items within a cluster as a sample: divide the variance of each cluster by its number of items, add
-    up, take the square root, and divide by the number of clusters. They are None if a cluster has only one item.
+    - `extraction`: the share of items in which the strict rules found an answer. A task without a tolerant score
+      (unknown kind of answer, log-likelihoods) has None for both the tolerant score and the extraction.
+    - `at_limit_known`: the number of replies for which the backend reported whether they were truncated.
+    - `at_limit`: the number of truncated replies among these; None if `at_limit_known` is 0.
+    - `macro`: the unweighted mean of the means of clusters (MMLU's subjects, BBH's tasks), as OpenCompass prints it.
+      None if the task has no clusters. `over` is the number of clusters.
 
-    `at_limit_known`: the number of replies for which the backend reported whether they were truncated. `at_limit`: the
-    number of truncated replies among these; None if `at_limit_known` is 0. `extraction`: the share of items in which
-    the strict extraction found an answer. A task without a tolerant score (unknown kind of answer, log-likelihoods) has
-    None for both the tolerant score and the extraction.
+    The standard errors of `macro` treat the clusters as fixed and the items within a cluster as a sample. The variance
+    of each cluster is divided by its number of items. The square root of the sum over clusters is then divided by the
+    number of clusters. If a cluster has only one item, the standard errors are None.
 
-    A mean over tasks (all tasks, or the tasks of a group) is None if one of the tasks has no value, because means over
-    different tasks are not comparable.
+    If a task has no rows, its numbers are None. A mean over tasks is None if one of the tasks has no value, because
+    means over different tasks are not comparable. The stage adds `quantized`: the model's label if its weights were
+    once quantised (gra/labels.py), or None.
     """
     by_task: dict[str, list[SampleRow]] = {task: [] for task in tasks}
     for row in rows:
@@ -71,9 +72,9 @@ def scores(
 
 
 def flat(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return the stage's metrics: strict scores, tolerant scores and extraction rates, of the mean and of each task.
+    """Return the stage's metrics: the strict score, tolerant score and extraction rate of each task and of the mean.
 
-    Their keys are NAME, NAME.tolerant and NAME.extraction, where NAME is `mean` or a task. None values are left out.
+    The keys are NAME, NAME.tolerant and NAME.extraction, where NAME is `mean` or a task. None values are left out.
     """
     numbers: dict[str, float | None] = {}
     for name, score in [("mean", result["mean"]), *result["tasks"].items()]:
@@ -91,7 +92,10 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def stderr(values: Sequence[float]) -> float | None:
-    """Return the standard error of the mean, from the sample variance (n - 1) as in lm-eval; None for fewer than two values."""
+    """Return the standard error of the mean; None for fewer than two values.
+
+    It is computed from the sample variance (n - 1), as in lm-eval.
+    """
     if len(values) < 2:
         return None
     centre = math.fsum(values) / len(values)

@@ -51,9 +51,11 @@ def record(
     result: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Send `result` (scores.json) and the first samples of each task to W&B if `runtime.tracking` is on.
+    """Send the scores and the first samples of each task to W&B if `runtime.tracking` is on.
 
-    W&B's errors are not raised.
+    `result`: the content of scores.json.
+
+    Errors of W&B are not raised.
     """
     tracking = settings.runtime.tracking
     if tracking.mode == "none":
@@ -78,7 +80,7 @@ def record(
 
 
 def model_folder(settings: EvalSettings, inputs: Mapping[str, Path]) -> Path | None:
-    """Return the output folder of the training step that made the model; None for a model from elsewhere."""
+    """Return the output folder of the training step that made the model; None if no training step made it."""
     path = inputs.get("model")
     if path is None and settings.model is not None and settings.model.path:
         path = Path(settings.model.path)
@@ -87,9 +89,9 @@ def model_folder(settings: EvalSettings, inputs: Mapping[str, Path]) -> Path | N
 
 
 def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the config for W&B.
+    """Return the part of the config that is sent to W&B.
 
-    Absolute paths are reduced to their last part; the server's address, which may contain a password, is left out.
+    Absolute paths are reduced to their last part. The server's address is left out, because it may contain a password.
     """
     shown = settings.model_dump(mode="json", exclude={"runtime": True, "model": {"base_url"}})
     return {**_short(shown), "inputs": {name: folder.name for name, folder in sorted(inputs.items())}}
@@ -98,7 +100,7 @@ def public(settings: EvalSettings, inputs: Mapping[str, Path]) -> dict[str, Any]
 def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
     """Return the rows of the table of scores: tasks, then groups with several tasks, then the mean.
 
-    The columns are SCORE_COLUMNS. A missing value is None.
+    Each row has a value for each of SCORE_COLUMNS. A missing value is None.
     """
     parts = [(name, score["group"], score["n"], score) for name, score in result["tasks"].items()]
     of = [score["group"] for score in result["tasks"].values()]
@@ -109,9 +111,9 @@ def score_lines(result: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def sample_lines(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """Return the rows of the table of samples: the first `PER_TASK` samples of every task.
+    """Return the rows of the table of samples: the first PER_TASK samples of every task.
 
-    The columns are SAMPLE_COLUMNS. Texts longer than TEXT_CAP characters are shortened.
+    Each row has a value for each of SAMPLE_COLUMNS. Texts longer than TEXT_CAP characters are shortened.
     """
     shown: dict[str, int] = {}
     lines = []

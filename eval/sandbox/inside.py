@@ -78,10 +78,10 @@ CLONE3, NEWUSER, EPERM, ENOSYS = 435, 0x10000000, 1, 38
 
 
 def forbid() -> None:
-    """Set a seccomp filter (kernel docs, userspace-api/seccomp_filter): the system calls in DENIED fail with EPERM.
+    """Make the system calls in DENIED fail with EPERM, by a seccomp filter (kernel docs, userspace-api/seccomp_filter).
 
-    clone3 fails with ENOSYS, so that the C library uses clone instead: a filter can see the flags of clone, but not
-    those of clone3. Architectures that are not in DENIED get no filter.
+    The system call clone3 fails with ENOSYS, so that the C library uses clone instead. The reason: a filter can see the
+    flags of clone, but not those of clone3. Architectures that are not in DENIED get no filter.
     """
     machine = platform.machine()
     if machine not in DENIED:
@@ -124,7 +124,10 @@ def run(job: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run the job from stdin in a child process and exit with its exit code, or with 128 - N if signal N killed it."""
+    """Run the job from stdin in a child process, and exit with the child's exit code.
+
+    If signal N killed the child, exit with 128 - N.
+    """
     job = json.loads(sys.stdin.buffer.read())
     child = os.fork()
     if child == 0:

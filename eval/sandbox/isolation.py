@@ -25,10 +25,12 @@ _UTILITIES = ("unshare", "mount", "chroot", "setpriv", "sh")
 
 @dataclass(frozen=True)
 class Isolation:
-    """A kind of isolation. `name`: its name in reports.
+    """A way to isolate a program from the rest of the system.
 
-    `wrap(command, scratch_mb)` returns the command line that runs `command` in isolation. `command` is a list of
-    arguments, not a shell command. `own_user`: whether each program runs as a separate user if root starts it.
+    - `name`: its name in reports.
+    - `wrap`: a function (command, scratch_mb) that returns the command line that runs `command` in isolation. Both are
+      lists of arguments, not shell commands. `scratch_mb` is the size of the scratch folder.
+    - `own_user`: whether each program runs as a separate user if root starts it.
     """
 
     name: str
@@ -37,9 +39,9 @@ class Isolation:
 
 
 def candidates() -> list[Isolation]:
-    """Return the kinds of isolation whose programs are installed here, best first.
+    """Return the ways of isolation whose programs are installed here, best first.
 
-    Only a trial shows whether the kernel allows them.
+    Whether the kernel allows them shows only when they are tried.
     """
     found = []
     if _program("bwrap"):
@@ -50,12 +52,12 @@ def candidates() -> list[Isolation]:
 
 
 def search_path() -> str:
-    """Return the PATH on which the sandbox's programs are searched: this process's PATH, then the folders in _SBIN."""
+    """Return the PATH for finding the sandbox's programs: this process's PATH, followed by the folders in _SBIN."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
 
 
 def absent() -> str:
-    """Return an error text that names the missing programs. It is for a machine without any kind of isolation."""
+    """Return an error text for a machine that can isolate no program. It names the programs that are not installed."""
     missing = ", ".join(name for name in _UTILITIES if not _program(name))
     return f"bubblewrap (bwrap) is not installed, nor all of what can replace it: no {missing} in {search_path()}"
 
@@ -65,7 +67,10 @@ def _program(name: str) -> str | None:
 
 
 def interpreter() -> str:
-    """Return the path of the Python interpreter; in a virtual environment, of the interpreter on which it is based."""
+    """Return the path of the Python interpreter.
+
+    In a virtual environment, it is the interpreter from which the environment was made.
+    """
     return os.path.realpath(sys.executable)
 
 

@@ -33,10 +33,13 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a program.
+    """The limits of a program that runs in the sandbox.
 
-    `seconds`: wall-clock time; `memory_mb`: address space of one process; `processes`: processes and threads together;
-    `scratch_mb`: the total size of its files, which are kept in memory; `output_kb`: printed text.
+    - `seconds`: the time on the clock.
+    - `memory_mb`: the address space of one process.
+    - `processes`: the number of processes and threads together.
+    - `scratch_mb`: the total size of the program's files, which are kept in memory.
+    - `output_kb`: the size of the printed text.
     """
 
     seconds: float = 20.0
@@ -46,7 +49,10 @@ class Limits:
     output_kb: int = 256
 
     def rlimits(self) -> dict[str, int]:
-        """Return the limits, keyed by the constants of Python's module `resource` (such as RLIMIT_CPU)."""
+        """Return the limits that the kernel enforces for a process.
+
+        The keys are names of constants in Python's module `resource`, such as RLIMIT_CPU.
+        """
         return {
             "RLIMIT_CPU": int(self.seconds) + 1,
             "RLIMIT_AS": self.memory_mb << 20,
@@ -61,8 +67,13 @@ class Limits:
 class Verdict:
     """How a program ended. `said`: the end of its output.
 
-    `reason` is one of: `passed`; `failed` (an exception or an early exit); `timeout`; `output` (the program printed too
-    much); `killed` (the kernel or the program itself killed it).
+    The attribute `reason` is one of:
+
+    - `passed`: the program ran to its last line.
+    - `failed`: it raised an exception or exited early.
+    - `timeout`: it ran too long.
+    - `output`: it printed too much.
+    - `killed`: the kernel or the program itself killed it.
     """
 
     reason: Reason
@@ -76,7 +87,7 @@ class Verdict:
 
 @cache
 def isolation() -> Isolation:
-    """Try the kinds of isolation, best first, and return the first one that works on this machine.
+    """Return the best way of isolation that works on this machine. Each is tried with a small program.
 
     Raises SandboxError if none works. The message names the setting that runs programs without a sandbox (OVERRIDE).
     """
@@ -93,7 +104,7 @@ def isolation() -> Isolation:
 
 
 def refusal(way: Isolation, program: str = "pass") -> str | None:
-    """Run a harmless program in the isolation `way`. Return why it did not run to its end; None if it did."""
+    """Run a harmless program in the isolation `way`. Return None if it runs to its end, else the reason why not."""
     verdict = run_one(program, Limits(), way)
     return None if verdict.passed else verdict.said.strip()[-200:] or verdict.reason
 
@@ -107,9 +118,11 @@ def run_all(
 ) -> list[Verdict]:
     """Run the programs and return their verdicts in the same order.
 
-    `workers`: how many programs run at a time (None: one per core). `done`: a function that is called after each
-    verdict, with the number of verdicts so far. `way`: the isolation (None: the best that works here). Raises
-    SandboxError before running anything if no sandbox works.
+    `workers`: the number of programs that run at a time. None means one per core.
+    `done`: a function that is called after each verdict, with the number of verdicts so far.
+    `way`: the way of isolation. None means the best that works here.
+
+    Raises SandboxError before running anything if no sandbox works.
     """
     way, limits, ended = way or isolation(), limits or Limits(), 0
     verdicts = []
@@ -123,7 +136,10 @@ def run_all(
 
 
 def run_one(program: str, limits: Limits, way: Isolation) -> Verdict:
-    """Run one program and return its verdict. A program that fails raises no exception in this process."""
+    """Run one program and return its verdict.
+
+    If the program fails, the verdict says so. No exception is raised.
+    """
     token = secrets.token_hex(16).encode()
     token_read, token_write = os.pipe()
     report_read, report_write = os.pipe()

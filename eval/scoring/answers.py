@@ -48,7 +48,7 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """Return the kind of a leaf task's answers; None if the task has no tolerant score.
+    """Return the kind of a leaf task's answers, one of KINDS; None if the task has no tolerant score.
 
     `spec`: the task's YAML, merged with its includes. If `metadata.answer` does not state the kind, the task's name
     decides.
@@ -64,16 +64,18 @@ def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
 
 
 def tolerant(kind: str, doc: Mapping[str, Any], reply: str, gold: str) -> Read:
-    """Return the tolerant reading of one reply. `gold`: the item's target text.
+    """Return the answer that the tolerant rules find in one reply, and its score.
 
-    Programs run in the sandbox and mathematics is judged in separate processes; otherwise this function is pure. Raises EvalError
-    for kinds that only the task can judge (ifeval).
+    `gold`: the item's target text.
+
+    Programs run in the sandbox, and mathematics is judged in separate processes. Otherwise this function is pure.
+    Raises EvalError for kinds that only the task can judge (ifeval).
     """
     return tolerant_all(kind, [(doc, reply, gold)])[0]
 
 
 def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]]) -> list[Read]:
-    """Return the tolerant reading of each (item, reply, target), as `tolerant` does for one.
+    """Return, for each (item, reply, target), what `tolerant` returns for it.
 
     All programs, or all formulas, are judged together.
     """
@@ -92,7 +94,7 @@ def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]])
 
 
 def in_form(kind: str | None, extracted: str | None) -> str | None:
-    """Return the text that a task's filter extracted; None if this text is not an answer.
+    """Return the text that a task's filter extracted from a reply; None if this text is not an answer.
 
     Filters of multiple-choice tasks can return any text. For these tasks, only a single letter counts as an answer.
     """

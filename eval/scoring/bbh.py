@@ -94,7 +94,7 @@ _SORTED = re.compile(r"\b(?:sorted|alphabetical(?:ly)?)\b[^\n:]{0,80}(?::|\bis\b
 
 
 def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
-    """Return the answer that `reply` gives to `question`, and whether it is right.
+    """Return the answer that `reply` gives to `question`, and whether this answer is right.
 
     `gold`: the right answer. Its form (such as a letter or a number) decides which rules read the reply.
     """
@@ -122,7 +122,7 @@ def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
 
 
 def word(reply: str, pair: tuple[str, str]) -> str | None:
-    """Return the word that the reply states as its answer, in lower case; None if it states neither word or both.
+    """Return the word of `pair` that the reply states as its answer, in lower case; None if it states neither or both.
 
     `pair`: two words, such as yes and no.
     """
@@ -166,7 +166,10 @@ def _predicate(question: str, reply: str) -> str | None:
 
 
 def brackets(question: str, reply: str) -> str | None:
-    """Return the closing brackets in the reply, separated by single spaces; None if there are none."""
+    """Return the brackets with which the reply completes the question's brackets, separated by single spaces.
+
+    Return None if the reply has no such brackets.
+    """
     text = _FENCE.sub("", conclusion(reply)).rstrip()
     opened = _runs(question)[-1:] or [""]
     found = next(iter(_runs(boxed(text) or "")), "")
@@ -182,7 +185,10 @@ def brackets(question: str, reply: str) -> str | None:
 
 
 def sorting(reply: str, words: Sequence[str]) -> str | None:
-    """Return `words` in the order in which the reply lists them, in lower case; None if the reply lists fewer words."""
+    """Return `words` in the order in which the reply lists them, in lower case.
+
+    Return None if the reply lists fewer words than `words` has.
+    """
     text = conclusion(reply).casefold()
     known = {entry.casefold() for entry in words}
     token = re.compile(

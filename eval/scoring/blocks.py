@@ -38,8 +38,8 @@ _CLOSERS = 12  # closing fences tried per block
 class Block:
     """A code block.
 
-    `language`: in lower case, "" if not stated; `closed`: whether a closing fence ends the block; false if the reply
-    ends first.
+    `language`: the language in lower case; "" if not stated.
+    `closed`: whether a closing fence ends the block. It is False if the reply ends before such a fence.
     """
 
     language: str
@@ -69,7 +69,10 @@ def fenced(reply: str) -> list[Block]:
 
 
 def begun(reply: str) -> list[Block]:
-    """Return the texts between [BEGIN] and [DONE]; if there are none, the texts in <pre>, <code> or <python> tags."""
+    """Return the texts between [BEGIN] and [DONE].
+
+    If there are none, return the texts in <pre>, <code> or <python> tags.
+    """
     return [Block("", text.strip("\n ")) for text in _BEGIN.findall(reply)] or [
         Block("", text) for _, text in _TAGGED.findall(reply)
     ]
@@ -87,9 +90,9 @@ def indented(reply: str) -> list[Block]:
 
 
 def parsed(text: str, fault: list[int] | None = None) -> ast.Module | None:
-    """Return the syntax tree of a program; None if it does not parse or is longer than LONGEST.
+    """Return the syntax tree of a program; None if the program does not parse or is longer than LONGEST.
 
-    The line of a syntax error (from 1), if known, is appended to `fault`.
+    If the program has a syntax error in a known line, the line's number (from 1) is appended to `fault`.
     """
     if len(text) > LONGEST:
         return None
@@ -106,7 +109,10 @@ def parsed(text: str, fault: list[int] | None = None) -> ast.Module | None:
 
 
 def session(text: str) -> str:
-    """Return the program of an interactive session, without prompts and output. Any other text is returned unchanged."""
+    """Return the commands of an interactive Python session, without prompts and output.
+
+    A text that is no such session is returned unchanged.
+    """
     if not text.lstrip().startswith(">>>"):
         return text
     lines = text.split("\n")

@@ -42,10 +42,11 @@ DENIED, DROPPED, DOUBTFUL, DEFINITE, JUDGED, ALONE, MENTIONED = (
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a reply about one or several options.
+    """What a reply says about one or several options of a multiple-choice item.
 
-    `at`: the claim's position in the marked text; `options`: the indices of the options that it names; `kind`: one of
-    the kinds that the module's docstring lists.
+    `at`: the claim's position in the marked text.
+    `options`: the indices of the options that the claim names.
+    `kind`: one of the kinds in the table of the module's docstring.
     """
 
     at: int
@@ -73,11 +74,14 @@ def claims(text: str) -> list[Claim]:
 
 
 def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
-    """Return the letter that a reply finally claims, and the indices of the options that it denies.
+    """Return the letter of the option that a reply finally chooses, and the indices of the options that it denies.
 
-    `text`: the marked text of the reply (`mentions.marked`). The letter is None if no claim decides. It is AMBIGUOUS if
-    the deciding claims name several options, or if several options stay doubtful. `count`: the number of options;
-    `firm`: whether to ignore claims of the kind `alone`, as for a reply that declines to answer.
+    The letter is None if no claim decides. It is AMBIGUOUS if the deciding claims name several options, or if several
+    options stay doubtful.
+
+    `text`: the marked text of the reply, as `mentions.marked` returns it.
+    `count`: the number of options.
+    `firm`: whether to ignore claims of the kind `alone`. Callers set it if a reply declines to answer.
     """
     every = [claim for claim in claims(text) if not (firm and claim.kind == ALONE)]
     cuts = [mark.start() for mark in CORRECTED.finditer(text)]
@@ -104,9 +108,10 @@ def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
 
 
 def sentences(text: str) -> list[set[int]]:
-    """Return, for each sentence of `text`, the indices of the options that it mentions without denying or dropping them.
+    """Return, for each sentence of `text`, the indices of the options that it mentions without denying or dropping
+    them.
 
-    `text` is the output of `mentions.marked`.
+    `text`: a reply's marked text, as `mentions.marked` returns it.
     """
     every = claims(text)
     return [

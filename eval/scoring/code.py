@@ -26,8 +26,10 @@ _verdicts: dict[str, Verdict] = {}  # by program
 def protect(choice: str) -> None:
     """Choose how the programs of replies run from now on: in a sandbox, or without one.
 
-    `choice` (the setting `suite.sandbox`): `auto` is the best sandbox that works here; `none` limits only time and
-    memory. Raises SandboxError if no sandbox works, or if a harmless program fails without a sandbox.
+    `choice`: the setting `suite.sandbox`. The value `auto` means the best sandbox that works here. The value `none`
+    means no sandbox, with limits only on time and memory.
+
+    Raises SandboxError if no sandbox works, or if a harmless program fails without a sandbox.
     """
     way = UNPROTECTED if choice == "none" else sandbox.isolation()
     if way is UNPROTECTED and (refused := sandbox.refusal(way)) is not None:
@@ -39,12 +41,13 @@ def protect(choice: str) -> None:
 
 
 def code_of(reply: str, name: str | None) -> str | None:
-    """Return the Python code of a reply, or None. These are the strict rules; the tolerant ones are in programs.py.
+    """Return the Python code that the strict rules find in a reply; None if there is none.
 
-    Reasoning is removed first. The result is the last code block that defines the function `name`, or else the first
-    block, together with the parts of other blocks that this block uses. A block without a closing fence counts as a
-    block. A reply without any block is returned whole if all of it is Python and it has a top-level definition or
-    import.
+    Reasoning is removed first. From the code blocks, the rules take the last one that defines the function `name`, or
+    else the first one. Parts of other blocks that this block uses are put before it. A block without a closing fence
+    counts as a block.
+
+    A reply without any block is returned whole if all of it is Python and it has a top-level definition or import.
     """
     reply = spoken(reply)
     found = blocks.fenced(reply)
@@ -54,10 +57,10 @@ def code_of(reply: str, name: str | None) -> str | None:
 
 
 def program_of(doc: Mapping[str, Any], code: str) -> str:
-    """Return the program to run.
+    """Return the program that tests `code`, the code of a reply to the item `doc`.
 
-    For HumanEval it is the prompt (with its imports and helpers), the code and the tests; for MBPP the code, the item's setup
-    code and the tests.
+    For HumanEval, it consists of the prompt (with its imports and helpers), the code and the tests. For MBPP, it
+    consists of the code, the item's setup code and the tests.
     """
     future = "".join(f"{line}\n" for line in dict.fromkeys(_FUTURE.findall(code)))  # Python requires them first
     if "entry_point" in doc:
@@ -68,9 +71,10 @@ def program_of(doc: Mapping[str, Any], code: str) -> str:
 
 
 def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the code (or None) of every reply of every item. lm-eval calls this function as a `custom` filter.
+    """Return the code of every reply of every item; None for a reply without code.
 
-    This function also runs the programs, all together, so that `judge` knows their verdicts.
+    lm-eval calls this function as a `custom` filter. The function also runs all programs together, so that `judge`
+    knows their verdicts.
     """
     found = [[code_of(reply, _name(doc)) for reply in several] for several, doc in zip(replies, docs, strict=True)]
     _run(
@@ -87,7 +91,8 @@ def codes_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
     """Return an item's metrics. lm-eval calls this function as `process_results`.
 
-    `pass_at_1`: whether the code passes the tests; `no_answer`: whether the reply has no code.
+    `pass_at_1`: whether the code passes the tests.
+    `no_answer`: whether the reply has no code.
     """
     code = results[0]
     if code is None:
@@ -96,7 +101,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
-    """Return, for each (item, reply), the program by the tolerant rules (or None) and its score.
+    """Return, for each (item, reply), the program that the tolerant rules find (or None) and its score.
 
     The score is 1.0 if the program passes the tests, else 0.0.
     """

@@ -17,7 +17,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def with_method(program: str, name: str) -> str:
-    """Return the program with its method `name` also callable as a top-level function.
+    """Return the program, changed so that its method `name` can also be called as a top-level function.
 
     The method is taken from the last class that has a method `name` and can be instantiated without arguments. If there
     is no such class, the program is returned unchanged.
@@ -37,8 +37,8 @@ def without_trials(program: str, name: str) -> str:
     """Return the program without the top-level statements that only try it out.
 
     A statement tries the program out if it is an assertion, calls one of the program's functions, prints, or reads
-    input. But statements that bind `name` (the function that the tests call), or that touch a variable used by the
-    program's functions, are kept.
+    input. Two sorts of such statements are kept because the tests may need them: those that bind `name` (the function
+    that the tests call), and those that touch a variable used by the program's functions.
     """
     tree = parsed(program)
     if tree is None:
@@ -58,9 +58,9 @@ def without_trials(program: str, name: str) -> str:
 
 
 def names(tree: ast.AST) -> set[str]:
-    """Return the names that a program or function uses without defining them.
+    """Return the names that a program or function uses but does not define.
 
-    `tree`: its syntax tree, including the functions inside it.
+    `tree`: the syntax tree, including the functions inside it.
     """
     parts = list(ast.walk(tree))
     used = {node.id for node in parts if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}

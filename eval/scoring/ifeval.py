@@ -21,7 +21,10 @@ _LOOP = re.compile(r"(.{1,20}?)\1{1000,}", re.DOTALL)
 
 
 def prepare() -> str:
-    """Make lm-eval's checks importable without a download and their verdicts repeatable. Return the sentence splitter's name."""
+    """Prepare lm-eval's checks of instructions, and return the name of the sentence splitter that they use.
+
+    Afterwards the checks can be imported without a download, and their verdicts are repeatable.
+    """
     import langdetect
     import nltk
 
@@ -55,10 +58,10 @@ def _count_any_character() -> None:
 
 
 def documents(dataset: Any) -> Any:
-    """Return google/IFEval's records with the additional column `sentence_splitter`.
+    """Return IFEval's records with the additional column `sentence_splitter`.
 
-    lm-eval calls this function as `process_docs`. The records have the columns key, prompt, instruction_id_list and
-    kwargs.
+    lm-eval calls this function as `process_docs` with the records of google/IFEval. Their columns are key, prompt,
+    instruction_id_list and kwargs.
     """
     return dataset.add_column("sentence_splitter", [prepare()] * len(dataset))
 
@@ -68,9 +71,9 @@ def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
 
     lm-eval calls this function as `process_results`.
 
-    The strict metrics read the reply as it is; the loose ones also accept it without its first line, last line or asterisks. A
-    text repeated more than 1,000 times in a row is cut to 1,000 repeats. A reply that makes a check fail (JSON nested too deep
-    for Python) follows no instruction.
+    The strict metrics read the reply as it is. The loose metrics also accept it without its first line, last line or
+    asterisks. A text repeated more than 1,000 times in a row is cut to 1,000 repeats. If the reply makes a check fail
+    (JSON nested too deep for Python), it counts as following no instruction.
     """
     prepare()
     from lm_eval.tasks.ifeval import utils
@@ -90,7 +93,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
 def share_of_instructions(items: Sequence[Sequence[bool]]) -> float:
     """Return the share of followed instructions among all instructions of all items.
 
-    lm-eval calls this function to aggregate the metric over the items.
+    lm-eval calls this function to compute the metric of a whole task.
     """
     every = [followed for item in items for followed in item]
     return sum(every) / len(every)

@@ -59,9 +59,10 @@ def answer_of(reply: str) -> str | None:
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the expression (or None) of every reply of every item. lm-eval calls this function as a `custom` filter.
+    """Return the expression that each reply of each item states; None for a reply without one.
 
-    This function also judges the expressions, all together, so that `judge` knows their verdicts.
+    lm-eval calls this function as a `custom` filter. The function also judges all expressions together, so that `judge`
+    knows their verdicts.
     """
     found = [[answer_of(reply) for reply in several] for several in replies]
     equal_all(
@@ -73,7 +74,8 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
     """Return an item's metrics. lm-eval calls this function as `process_results`.
 
-    `math_verify`: whether the expression is right; `no_answer`: whether the reply has no expression.
+    `math_verify`: whether the expression is right.
+    `no_answer`: whether the reply has no expression.
     """
     answer = results[0]
     if answer is None:
@@ -82,7 +84,10 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def equal_all(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """Return, for each (right answer, answer), whether the two are equal. Each pair is judged only once in this process."""
+    """Return, for each (right answer, answer), whether the two are equal.
+
+    Each pair is judged only once in this process.
+    """
     for gold, answer in pairs:
         if _plain(gold) == _plain(answer):
             _verdicts[gold, answer] = True
@@ -95,7 +100,7 @@ def equal_all(pairs: Sequence[tuple[str, str]]) -> list[bool]:
 
 
 def stated(reply: str) -> str | None:
-    """Return the expression that the reply states by the tolerant rules, in LaTeX or plain text; None if there is none."""
+    """Return the expression that the tolerant rules find in a reply, in LaTeX or plain text; None if there is none."""
     text = conclusion(reply)
     found = boxed(text)
     for rest, bare in announced(text) if not found else ():

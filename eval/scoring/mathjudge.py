@@ -36,9 +36,9 @@ _lock = threading.Lock()
 
 
 def equal_all(pairs: Sequence[tuple[str, str]], workers: int | None = None) -> list[bool]:
-    """Return, for each (right expression, answer) in LaTeX or plain text, whether the two are equal.
+    """Return, for each pair (right expression, answer), whether the two are equal. Both are LaTeX or plain text.
 
-    `workers`: None means one per core.
+    `workers`: the number of processes that judge pairs. None means one per core.
 
     Raises EvalError if math-verify cannot be started.
     """
@@ -89,7 +89,10 @@ class _Worker:
             raise EvalError(f"math-verify cannot be started: {said}\n    -> pip install 'math-verify[antlr4_9_3]'")
 
     def ask(self, pair: tuple[str, str]) -> bool | None:
-        """Return whether the pair's expressions are equal; None if the worker failed and has to be replaced."""
+        """Return whether the two expressions of a pair are equal.
+
+        Return None if the worker failed and has to be replaced.
+        """
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(pair).encode() + b"\n")
@@ -139,7 +142,9 @@ class _TimeUp(BaseException):
 
 
 def serve() -> None:
-    """Run a worker's main loop: read pairs from stdin and write verdicts to the original stdout until stdin closes."""
+    """Run a worker's main loop, which reads pairs from stdin and writes a verdict on each to stdout, until stdin
+    closes.
+    """
     import logging
     import resource
     import signal

@@ -103,8 +103,9 @@ _EMPHASIS = re.compile(r"\*{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|`|\\[()\[\]]|\$|\\,|
 
 
 def marked(text: str, count: int, options: Sequence[str] = ()) -> str:
-    """Return `text` without emphasis, with a private-use character for every mention of one of the first `count` options.
+    """Return `text` with each mention of an option replaced by one private-use character, and without emphasis.
 
+    `count`: the number of options.
     `options`: the options' texts, if known.
     """
     text = _LATEX.sub(lambda match: match[1].upper(), _STRUCK.sub(" ", text))

@@ -85,11 +85,11 @@ _LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
 
 
 def gold_letter(doc: Mapping[str, Any]) -> str:
-    """Return the right option's letter.
+    """Return the letter of an item's right option.
 
-    It is read from the first of these columns that the item has: `answer` (a number from 0, or a letter), `answerKey`
-    (a letter, or one of the labels of the item's `choices`), `label` (a number from 0). Raises EvalError for an item
-    with none of them.
+    The first of these columns that the item has states it: `answer` (a number from 0, or a letter), `answerKey` (a
+    letter, or one of the labels of the item's `choices`), `label` (a number from 0). Raises EvalError if the item has
+    none of them.
     """
     answer = doc.get("answer")
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(LETTERS):
@@ -124,8 +124,9 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
     """Return the letter that the reply states in the requested form; None if there is none.
 
-    `count`: the number of options, whose letters start at A. `options`: the options' texts, if known. With them,
-    letters inside an option's text ("D. A and B") do not count as a second option.
+    `count`: the number of options, whose letters start at A.
+    `options`: the options' texts, if known. They are needed for an option such as "D. A and B", so that the letters
+    inside its text do not count as other options.
     """
     reply = spoken(reply)
     asked = _ASKED.findall(reply)
@@ -135,7 +136,9 @@ def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the letter (or None) of every reply of every item. lm-eval calls this function as a `custom` filter."""
+    """Return the letter that each reply of each item states (or None). lm-eval calls this function as a `custom`
+    filter.
+    """
     listed = [options_of(doc) for doc in docs]
     return [
         [answer_of(reply, len(options) or USUAL, options) for reply in several]
@@ -146,15 +149,16 @@ def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
     """Return an item's metrics. lm-eval calls this function as `process_results`.
 
-    `exact_match`: whether the letter is right; `no_answer`: whether the reply has no letter.
+    `exact_match`: whether the letter is right.
+    `no_answer`: whether the reply has no letter.
     """
     return {"exact_match": float(results[0] == gold_letter(doc)), "no_answer": float(results[0] is None)}
 
 
 def stated(reply: str, options: Sequence[str]) -> str | None:
-    """Return the letter that the reply states by the tolerant rules; None if there is none.
+    """Return the letter that the tolerant rules find in a reply; None if there is none.
 
-    `options`: the options' texts, [] if unknown.
+    `options`: the options' texts; [] if unknown.
     """
     text, count = conclusion(reply), len(options) or USUAL
     refused = refuses(option_texts.unquoted(text, options))

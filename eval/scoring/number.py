@@ -174,7 +174,7 @@ _CONTINUES = re.compile(r"[\s*_]{0,6}(?:[-+*/×÷=]|\d[\d.,]{0,20}\s{0,3}(?:[-+*
 
 
 def stated(reply: str) -> str | None:
-    """Return the number that the reply states, as plain text ("-1234.5", "3/4"); None if there is none."""
+    """Return the number that the tolerant rules find in a reply, as text ("-1234.5", "3/4"); None if there is none."""
     text = plain(conclusion(reply))
     cuts = [mark.end() for mark in CORRECTED.finditer(text)][-20:]
     for cut in reversed(cuts):

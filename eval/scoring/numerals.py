@@ -98,9 +98,10 @@ _ENDS = re.compile(r"[\s*_\"'`)]{0,6}(?:[.!]|\Z|\n)")
 
 @dataclass(frozen=True)
 class Numeral:
-    """A number in a text, from `start` to `end`.
+    """A number found in a text, from position `start` to position `end`.
 
-    `text`: its plain form ("-1234.5", "3/4"); `price`: whether it is an amount of money.
+    `text`: the number in plain form ("-1234.5", "3/4").
+    `price`: whether it is an amount of money.
     """
 
     start: int
@@ -110,7 +111,7 @@ class Numeral:
 
 
 def plain(text: str) -> str:
-    """Return the text with plain characters in place of LaTeX and unusual characters in its numbers."""
+    """Return the text with plain characters in place of LaTeX commands and of unusual characters in numbers."""
     text = _TEXT.sub(r" \1 ", text)
     for mark, instead in _LATEX:
         text = text.replace(mark, instead)
@@ -131,9 +132,9 @@ def numerals(text: str) -> list[Numeral]:
 
 
 def worded(text: str) -> list[Numeral]:
-    """Return the numbers written in words, in order.
+    """Return the numbers that are written in words, in order.
 
-    "one" alone counts only at the end of a sentence such as "The answer is one".
+    The word "one" alone counts only at the end of a sentence such as "The answer is one".
     """
     found = []
     for match in _WORDS.finditer(text):

@@ -48,9 +48,10 @@ _PROGRAMS = tuple(
 
 
 def letter(reply: str, options: str) -> str | None:
-    """Return the letter that the first matching form gives; None if the reply has no letter of `options` ("ABCD").
+    """Return the letter of the option that a reply states; None if no letter of `options` ("ABCD") is found.
 
-    Letters count only as capitals.
+    OpenCompass's patterns for such statements are tried in a fixed order, and the first that matches decides. Letters
+    count only as capitals.
     """
     text = reply.strip()
     for form in _forms(options):
@@ -65,7 +66,7 @@ def letter(reply: str, options: str) -> str | None:
 
 
 def asked_letter(reply: str) -> str | None:
-    """Return the first letter that follows an "ANSWER:", with its case unchanged; None if there is none.
+    """Return the first letter that follows "ANSWER:" in the reply, with its case unchanged; None if there is none.
 
     OpenCompass compares the letter with a capital, so a small letter is wrong.
     """
@@ -80,11 +81,11 @@ def number(reply: str) -> str | None:
 
 
 def expression(reply: str) -> str | None:
-    """Return the expression of a reply to MATH; None if it is empty.
+    """Return the expression that a reply to an item of MATH states; None if it is empty.
 
-    The expression is the content of the last box. Without a box, it is the end of the first sentence that announces an
-    answer, or the first sentence of the reply if none does. If that text has formulas, only its last formula is
-    returned.
+    If the reply has a box, the expression is the content of the last box. Otherwise it is the end of the first sentence
+    that announces an answer. If no sentence announces one, it is the first sentence of the reply. If that text has
+    formulas, only its last formula is returned.
     """
     inside = boxed(reply)
     if inside is not None:
@@ -104,9 +105,9 @@ def option(reply: str) -> str | None:
 
 
 def free(reply: str) -> str:
-    """Return the free answer of a reply to BBH.
+    """Return the answer of a reply to an item of BBH that has no options to choose from.
 
-    The caller converts the right answer in the same way and ignores case when it compares the two.
+    The caller applies this function to the right answer, too, and ignores case when it compares the two.
     """
     line = re.split(r"answer is\s*:?\s*", reply, flags=re.IGNORECASE)[-1].strip().split("\n")[0].strip()
     line = line.removesuffix(".").strip()

@@ -17,7 +17,7 @@ def plain(text: str) -> str:
 def unquoted(text: str, options: Sequence[str]) -> str:
     """Return the text without the options that it quotes literally.
 
-    The caller searches the returned text for refusals. Words such as "you can't tell" are not a refusal if they are
+    The caller looks for refusals in the returned text. Words such as "you can't tell" are not a refusal if they are
     part of an option.
     """
     for option in options:
@@ -26,9 +26,9 @@ def unquoted(text: str, options: Sequence[str]) -> str:
 
 
 def unlisted(text: str, options: Sequence[str]) -> str:
-    """Return the text without a complete list of the options with letters and texts.
+    """Return the text without its list of all options, if it has one that gives each option's letter and text.
 
-    A reply that only repeats the list, "(A) yes (B) no", says nothing about the answer.
+    A reply that only repeats such a list, "(A) yes (B) no", says nothing about the answer.
     """
     if len(options) < 2 or len(options) > len(LETTERS):
         return text
@@ -40,10 +40,10 @@ def unlisted(text: str, options: Sequence[str]) -> str:
 
 
 def quoted(text: str, options: Sequence[str], out: set[str]) -> str | None:
-    """Return the letter of the only option whose text the reply quotes; None if it quotes none or several.
+    """Return the letter of the only option whose text the reply quotes; None if it quotes no option or several.
 
-    Options in `out` are ignored. If one quoted text contains the others, it counts as the only one, unless the reply
-    quotes all options.
+    Options whose letters are in `out` are ignored. If one quoted text contains the others, it counts as the only one,
+    unless the reply quotes all options.
     """
     text, texts = plain(text), [plain(option) for option in options]
     left = [place for place, option in enumerate(texts) if is_text(option) and LETTERS[place] not in out]

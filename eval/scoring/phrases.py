@@ -31,7 +31,7 @@ _SENTENCE = re.compile(r"[.!?][*_\"')\]]{0,4}(?:\s+|$)|\n+")
 def worded(*phrases: str) -> str:
     """Return a regular expression that matches any of `phrases` as whole words.
 
-    Each of `phrases` can itself contain regular expressions. The result accepts any number of blanks between words and
+    The phrases can themselves contain regular expressions. The result accepts any number of blanks between words and
     both kinds of apostrophe.
     """
     return r"\b(?:" + "|".join(phrase.replace("'", "['’]").replace(" ", r"[ \t]+") for phrase in phrases) + r")(?!\w)"
@@ -104,15 +104,17 @@ def settled(found: Found) -> str | None:
 
 
 def conclusion(reply: str) -> str:
-    """Return the part of the reply that the rules read: its last LONGEST characters, without reasoning.
+    """Return the part of the reply in which the rules look for an answer: its last LONGEST characters.
 
-    Text after the end of the model's turn is removed, too (thoughts.py).
+    Reasoning, and text after the end of the model's turn, are removed first (thoughts.py).
     """
     return spoken(reply)[-LONGEST:]
 
 
 def boxed(text: str) -> str | None:
-    r"""Return the content of the last \boxed{...} (or \fbox) with closed braces; None if there is none or it is empty."""
+    r"""Return the content of the last \boxed{...} (or \fbox) whose braces are closed; None if there is none or it is
+    empty.
+    """
     opened: list[int | None] = []
     last: tuple[int, int] | None = None
     for mark in _OPEN.finditer(text):
@@ -127,17 +129,18 @@ def boxed(text: str) -> str | None:
 
 
 def statements(text: str) -> list[str]:
-    """Return the texts after announcements such as "answer is", "Answer:", "correct option is" or "I choose", the last one first.
+    """Return the texts that follow an announcement of an answer, the last text first.
 
-    Each text extends to the next announcement. "The answer is not" is not an announcement.
+    Announcements are phrases such as "answer is", "Answer:", "correct option is" or "I choose", but not "The answer is
+    not". Each text extends to the next announcement.
     """
     return [rest for rest, _ in announced(text)]
 
 
 def announced(text: str) -> list[tuple[str, bool]]:
-    """Return the texts of `statements`, each with whether it is announced only by a heading ("Answer:", "### Answer").
+    """Return the texts of `statements`, each with whether only a heading announces it ("Answer:", "### Answer").
 
-    A heading has no verb and can be followed by working before the answer.
+    A heading has no verb. Working can come between a heading and the answer.
     """
     marks = sorted([*_ANSWER.finditer(text), *_CHOOSE.finditer(text)], key=lambda mark: mark.start())
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
@@ -171,9 +174,9 @@ def lines(text: str) -> list[str]:
 
 
 def refuses(text: str) -> bool:
-    """Return whether the first or last sentence declines to answer.
+    """Return whether the first or last sentence of a text declines to answer.
 
-    For such a reply, callers skip the rules that accept the mere mention of an answer.
+    In such a text, callers do not take the mere mention of an answer for the answer.
     """
     said = sentences(text)
     return bool(said) and any(_REFUSAL.search(sentence[:400]) for sentence in (said[0], said[-1]))

@@ -36,10 +36,10 @@ _KEPT = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.Im
 
 
 def program_of(reply: str, name: str | None, head: str = "") -> str | None:
-    """Return the program in `reply`; None if there is none.
+    """Return the program that the tolerant rules find in `reply`; None if there is none.
 
-    `name`: the function that the tests call; `head`: the beginning of this function as the problem states it, "" if it
-    does not.
+    `name`: the function that the tests call.
+    `head`: the beginning of this function in the problem's text; "" if the text does not give it.
     """
     fallback = None
     for found in _candidates(spoken(reply), name, head):
@@ -68,7 +68,7 @@ def parses(text: str) -> bool:
 
 
 def chosen(texts: Sequence[str], name: str | None) -> str | None:
-    """Return the last of `texts` that defines `name`, else the first; None if there are no texts.
+    """Return the last of `texts` that defines the function `name`, or else the first text; None if there are no texts.
 
     If the returned text uses names that other texts bind, the statements that bind them are put before it.
     """

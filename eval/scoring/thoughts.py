@@ -41,7 +41,7 @@ _ANSWER_TAGS = re.compile(r"</?(?:answer|final_answer|output|response)>", re.IGN
 
 
 def spoken(reply: str) -> str:
-    """Return `reply` without reasoning and without what follows the model's turn; "" if all of it is reasoning."""
+    """Return `reply` without its reasoning and without text after the model's turn; "" if it is only reasoning."""
     text = reply
     finals = [mark.end() for mark in _FINAL.finditer(text)]
     if finals:

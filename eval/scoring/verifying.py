@@ -67,9 +67,12 @@ Is the final answer of the reply the right answer? Answer with one word: CORRECT
 
 
 def prompt(kind: str, sample: Mapping[str, Any]) -> str | None:
-    """Return the prompt that asks the verifier about one of lm-eval's logged samples. `kind`: one of KINDS.
+    """Return the prompt that asks the verifier whether a logged reply is right.
 
-    Return None if the reply has no text apart from its reasoning: the verifier is not asked about such a reply.
+    `kind`: the kind of the answer, one of KINDS.
+    `sample`: the reply with its item, as lm-eval logged it.
+
+    Return None if the reply has no text apart from its reasoning. The verifier is not asked about such a reply.
     """
     reply = spoken(str(sample["resps"][0][0])).strip()
     if not reply:
@@ -98,7 +101,8 @@ def question(sample: Mapping[str, Any]) -> str:
 def gold(kind: str, doc: Mapping[str, Any], target: str) -> str:
     """Return the right answer as the verifier's prompt states it.
 
-    It is the number after "####", the expression, the letter with its option, or else the item's target text.
+    Its form depends on the kind: the number after "####", the expression, the letter with its option, or else the
+    item's target text.
     """
     match kind:
         case "number":
@@ -115,7 +119,7 @@ def gold(kind: str, doc: Mapping[str, Any], target: str) -> str:
 
 
 def fence(text: str) -> str:
-    """Return `text` with the prompt's tags and the tokens of chat templates broken.
+    """Return `text` with the prompt's tags and the tokens of chat templates made harmless.
 
     Otherwise they could end the block in which the prompt puts the text.
     """
@@ -131,13 +135,18 @@ def verdict(text: str) -> str:
 
 
 def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
-    """Return the counts of verdicts, and how far they agree with the tolerant reading.
+    """Return the number of verdicts of each sort, and how far the verdicts agree with the tolerant reading.
 
-    `pairs`: for each item, the verdict and the tolerant score. `fell_back` counts the items without a verdict, which
-    keep their tolerant score. `agreement` is the share of items on which the two readings agree, among the items that
-    the verifier called right or wrong. `kappa` is Cohen's kappa of the same items; None if both readings call all of
-    them right, or all of them wrong. Both numbers leave out replies without text, because the verifier was not asked
-    about them.
+    `pairs`: the verdict and the tolerant score of each item.
+
+    Some of the returned numbers:
+
+    - `fell_back`: the number of items without a verdict, which keep their tolerant score.
+    - `agreement`: the share of items on which verdict and tolerant reading agree, among the items that the verifier
+      called right or wrong.
+    - `kappa`: Cohen's kappa of the same items. None if both readings call all of them right, or all of them wrong.
+
+    `agreement` and `kappa` leave out replies without text, because the verifier was not asked about them.
     """
     every = list(pairs)
     counts = Counter(verdict for verdict, _ in every)

@@ -43,7 +43,10 @@ _STATEMENT = re.compile(r"\A.*\b[Tt]he answer is[ \t]+(?P<answer>\S(?:(?![.!?]\s
 
 
 def answer_of(reply: str) -> str | None:
-    """Return the stated answer without the final full stop; None if the reply does not end in a statement of the requested form."""
+    """Return the answer that the reply states in the requested form, without the final full stop.
+
+    Return None if the reply does not end in such a statement.
+    """
     found = _STATEMENT.match(reply.rstrip())
     if found is None:
         return None
@@ -52,20 +55,25 @@ def answer_of(reply: str) -> str | None:
 
 
 def normalise(answer: str) -> str:
-    """Return the form in which answers are compared: stripped, without one final full stop, case-folded."""
+    """Return `answer` in the form in which answers are compared.
+
+    Blanks at both ends and one final full stop are removed, and the case is folded.
+    """
     return answer.strip().removesuffix(".").rstrip().casefold()
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:  # noqa: ARG001
-    """Return the answer (or None) of every reply of every item. lm-eval calls this function as a `custom` filter."""
+    """Return the answer that each reply of each item states (or None). lm-eval calls this function as a `custom`
+    filter.
+    """
     return [[answer_of(reply) for reply in several] for several in replies]
 
 
 def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, float]:
     """Return an item's metrics. lm-eval calls this function as `process_results`.
 
-    `exact_match`: whether the answer equals the right one after `normalise`; `no_answer`: whether the reply has no
-    answer.
+    `exact_match`: whether the answer equals the right one after `normalise`.
+    `no_answer`: whether the reply has no answer.
     """
     answer = results[0]
     if answer is None:
@@ -74,7 +82,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def stated(reply: str, gold: str) -> str | None:
-    """Return the answer of a reply by the tolerant rules; None if there is none.
+    """Return the answer that the tolerant rules find in a reply; None if there is none.
 
     `gold`: the right answer. The rules use only its form: whether it is a number or a word, and its number of words.
     """
@@ -95,7 +103,10 @@ def stated(reply: str, gold: str) -> str | None:
 
 
 def same(answer: str, gold: str) -> bool:
-    """Return whether a tolerantly read answer is right: the same number, or the same text after `normalise`."""
+    """Return whether an answer found by the tolerant rules is right.
+
+    It has to be the same number as `gold`, or the same text after `normalise`.
+    """
     if re.fullmatch(r"-?[\d.,]+", gold.strip()):
         return number.same(answer, gold)
     return normalise(answer) == normalise(gold)

@@ -35,7 +35,11 @@ _LIST = re.compile(r"^[\"']?(?P<key>tag|include)[\"']?:[ \t]*\n(?P<items>(?:[ \t
 
 @dataclass(frozen=True)
 class Index:
-    """lm-eval's names. `tasks`, `groups`: name -> YAML; `tags`: tag -> the files that have it (task YAMLs and templates)."""
+    """The names of lm-eval's tasks, groups and tags.
+
+    `tasks` and `groups`: the YAML file of each name.
+    `tags`: the files that have each tag. They are YAMLs of tasks and templates that such YAMLs include.
+    """
 
     tasks: dict[str, Path]
     groups: dict[str, Path]
@@ -47,8 +51,8 @@ class Index:
 class Members:
     """The members of a task, group or tag.
 
-    `tasks`: the single tasks, in order; `groups`: the groups inside a group, and the group itself. Both map name ->
-    YAML.
+    `tasks`: the single tasks, in order, each with its YAML.
+    `groups`: the groups inside a group and the group itself, each with its YAML.
     """
 
     tasks: dict[str, Yaml]
@@ -57,9 +61,11 @@ class Members:
 
 @contextmanager
 def with_tasks_of(folder: str | None) -> Iterator[None]:
-    """Within this context, also find the user's tasks in `folder` (suite.task_dir; None: no folder).
+    """Within this context, the functions of this module also find the user's tasks in `folder`.
 
-    The user's tasks take precedence over other tasks of the same name.
+    `folder`: the setting `suite.task_dir`. None means that the user has no tasks.
+
+    If another task has the same name, the user's task takes precedence.
     """
     token = _FOLDER.set(None if folder is None else Path(folder))
     try:
@@ -69,9 +75,9 @@ def with_tasks_of(folder: str | None) -> Iterator[None]:
 
 
 def own() -> dict[str, Path]:
-    """Return the user's tasks and ours: name -> YAML.
+    """Return the YAML of each task that this project or the user defines, by the task's name.
 
-    The name of a YAML is the name of its task. A YAML whose name begins with an underscore is no task; other YAMLs
+    A task has the name of its YAML file. A file whose name begins with an underscore defines no task, but other YAMLs
     include it.
     """
     return _tasks() | users()
@@ -84,10 +90,10 @@ def users() -> dict[str, Path]:
 
 
 def needed_files(path: Path) -> set[Path]:
-    """Return the files that define a task of the user.
+    """Return the files that define one of the user's tasks.
 
-    These are its YAML, the YAMLs that it includes, and the Python files beside them to which `!function` refers.
-    Missing files are left out.
+    They are its YAML, the YAMLs that it includes, and the Python files beside them to which `!function` refers. Missing
+    files are left out.
     """
     if not path.is_file():
         return set()
@@ -132,7 +138,10 @@ def official() -> Index:
 
 
 def find(name: str) -> Yaml | None:
-    """Return the YAML of a single task; ours take precedence over lm-eval's. None for a group, a tag or an unknown name."""
+    """Return the YAML of a single task; None for a group, a tag or an unknown name.
+
+    If lm-eval has a task with the same name as a task of this project, the latter takes precedence.
+    """
     if name in own():
         return own()[name]
     group = next((group for group in own_groups() if name.startswith(f"{group}_")), None)
@@ -152,9 +161,9 @@ def names() -> set[str]:
 
 
 def members(name: str) -> Members | None:
-    """Return the single tasks of a task, group or tag.
+    """Return the single tasks and the groups that a name stands for. It can name a task, a group or a tag.
 
-    Return None for a group that defines its tasks inline, and for an unknown name.
+    Return None for an unknown name, and for a group whose YAML contains its tasks instead of naming them.
     """
     path = find(name)
     if path is not None:
@@ -171,9 +180,10 @@ def members(name: str) -> Members | None:
 
 
 def read(path: Yaml) -> dict[str, Any]:
-    """Return the content of a task YAML with its includes merged as lm-eval merges them. `!function` values stay strings.
+    """Return the content of a task's YAML, with its includes merged as lm-eval merges them.
 
-    Raises OSError if a file is missing, yaml.YAMLError if it is not YAML.
+    Values of the form `!function NAME` become the text NAME. Raises OSError if a file is missing, yaml.YAMLError if it
+    is not YAML.
     """
     import yaml
 

@@ -17,7 +17,7 @@ _MARKER = re.compile(r"\[[^\]]*\]")  # WikiHow's [header], [step], [substeps]
 def hellaswag(dataset: Any) -> Any:
     """Return HellaSwag's records with the additional columns `context`, `choices` and `answer`.
 
-    The records have the columns ctx_a, ctx_b, endings and label ("0".."3").
+    `dataset`: records with the columns ctx_a, ctx_b, endings and label ("0".."3").
     """
     from datasets import Dataset
 
@@ -25,9 +25,10 @@ def hellaswag(dataset: Any) -> Any:
 
 
 def gpqa(dataset: Any) -> Any:
-    """Return GPQA's records as {id, question, choices, answer}.
+    """Return GPQA's records with only the columns `id`, `question`, `choices` and `answer`.
 
-    The records have the columns Question, Correct Answer and Incorrect Answer 1..3; other columns are dropped.
+    `dataset`: records with the columns Question, Correct Answer and Incorrect Answer 1..3. Its other columns are
+    dropped.
     """
     from datasets import Dataset
 
@@ -35,7 +36,7 @@ def gpqa(dataset: Any) -> Any:
 
 
 def order(question: str, answers: Sequence[str]) -> list[int]:
-    """Return the order in which an item's options are shown, as positions in `answers`.
+    """Return the positions in `answers` of an item's options, in the order in which the options are shown.
 
     The options are sorted by a hash of question and option. The order therefore depends neither on the right answer's
     position in the file nor on a random state. Equal answers keep their order.

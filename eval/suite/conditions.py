@@ -9,17 +9,22 @@ Plain = str | int | float | bool | None
 
 
 def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str, Plain]:
-    """Return a benchmark's conditions from lm-eval's results (results.json) and its leaf tasks.
+    """Return the conditions under which a benchmark was evaluated.
 
-    - version: the task's version in lm-eval
-    - shots: the number of worked examples
-    - max_new_tokens: the token limit of a reply; lower than the configured one if the model's context is too short
-    - prompts_cut: the number of prompts shortened at their start
-    - chat_template: whether the chat template was used
-    - system_instruction: the hash of the system message
-    - template: the chat template's hash, cut to 12 characters
-    - bos: suite.bos; no entry if it is `model`
-    - sentence_splitter: the name of the sentence splitter (IFEval only)
+    `results`: lm-eval's results (results.json). `leaves`: the benchmark's leaf tasks.
+
+    The conditions are:
+
+    - version: the task's version in lm-eval.
+    - shots: the number of worked examples.
+    - max_new_tokens: the token limit of a reply. It is lower than the configured limit if the model's context is too
+      short.
+    - prompts_cut: the number of prompts shortened at their start.
+    - chat_template: whether the chat template was used.
+    - system_instruction: the hash of the system message.
+    - template: the chat template's hash, cut to 12 characters.
+    - bos: the setting `suite.bos`. It is left out if it is `model`.
+    - sentence_splitter: the name of the sentence splitter (IFEval only).
     """
     leaf = leaves[0]
     config = results.get("configs", {}).get(leaf, {})

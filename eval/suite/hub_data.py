@@ -7,11 +7,13 @@ from typing import Any
 
 
 def joined(path: str, parts: Sequence[str], **_: Any) -> Any:
-    """Return the hub's data set `path` with its configurations `parts` concatenated.
+    """Return a data set of the hub in which the configurations `parts` are concatenated.
 
-    The datasets.DatasetDict contains the splits that all configurations have. `path` can also be a folder with the data
-    set's layout. lm-eval calls this function as `custom_dataset` and passes the task's `metadata` as keywords, which
-    are ignored. Raises what datasets.load_dataset raises (OSError, ValueError).
+    `path`: the data set's hub id, or a folder with its layout.
+
+    The result is a datasets.DatasetDict with the splits that all configurations have. lm-eval calls this function as
+    `custom_dataset` and passes the task's `metadata` as keywords, which are ignored. Raises what datasets.load_dataset
+    raises (OSError, ValueError).
     """
     from datasets import DatasetDict, concatenate_datasets, load_dataset
 

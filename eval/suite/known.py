@@ -49,9 +49,10 @@ class KnownSettings(Settings):
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:  # noqa: ARG001 - the run's seeds are not used
-    """Return the questions that `settings` select, with their known answers. `seeds` is not used.
+    """Return questions of benchmarks with their known answers, as `settings` (KnownSettings) select them.
 
-    Raises ConfigError for wrong keys, unknown benchmarks, and missing or unreadable files.
+    The argument `seeds` is not used. Raises ConfigError for wrong keys, unknown benchmarks, and missing or unreadable
+    files.
     """
     given, problems = parse(KnownSettings, settings, "probe.sources")
     if given is None:

@@ -17,7 +17,7 @@ from gra.eval.suite.plan import LocalFiles
 
 
 def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
-    """Return lm-eval's TaskManager for the suite's tasks.
+    """Return lm-eval's TaskManager, which finds the suite's tasks.
 
     For tasks that read local files, YAMLs are written to the folder `scratch`.
     """
@@ -53,11 +53,13 @@ def manager(suite: Suite, local: LocalFiles, scratch: Path) -> Any:
 
 
 def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str]]:
-    """Load the suite's tasks and groups with the TaskManager `tasks`. Return them and the skipped tasks.
+    """Load the suite's tasks and groups. Return them, and the reason for each skipped task.
 
-    With `suite.skip_missing`, a task is skipped if its data are unavailable; the second returned value maps its name to
-    the reason. Tasks are loaded before the model, so that an unreachable hub, missing rights of access and unsafe code
-    are reported first. `seed`: for tasks that shuffle the choices of their items.
+    With `suite.skip_missing`, a task is skipped if its data are unavailable. Tasks are loaded before the model, so that
+    an unreachable hub, missing rights of access and unsafe code are reported first.
+
+    `tasks`: the TaskManager that finds the tasks.
+    `seed`: the seed for tasks that shuffle the choices of their items.
 
     Raises EvalError for any other task that cannot be loaded, and for a task that would run model-written code in this
     process.
@@ -97,8 +99,10 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
 def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
     """Return, for each leaf task, the positions of the items that `suite.limit` selects, in ascending order.
 
-    Return None without a limit. `objects`: the tasks that `tried` returned. The limit applies to each entry of
-    `suite.tasks`; the leaf tasks of a group share it (subset.py).
+    Return None without a limit. The limit applies to each entry of `suite.tasks`. If an entry is a group, its leaf
+    tasks share the limit (subset.py).
+
+    `objects`: the tasks and groups that `tried` returned.
     """
     from lm_eval.api.group import Group
 

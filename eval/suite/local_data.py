@@ -39,9 +39,10 @@ _ENDS = (".jsonl", ".jsonl.gz")
 class LocalTask:
     """A task and its local files. A task without files is read from the hub.
 
-    `files`: split -> path, or split/configuration -> path if the task joins several configurations. `dropped`: keys to
-    remove from the YAML, because they name a split without a file; the task does not need such a split. `subject`: the
-    only subject to read from MMLU's file of all subjects.
+    `files`: the path for each split. If the task joins several configurations, the keys are SPLIT/CONFIGURATION.
+    `dropped`: the keys to remove from the task's YAML. They name splits that have no file and that the task does not
+    need.
+    `subject`: the only subject to read from MMLU's file of all subjects.
     """
 
     name: str
@@ -54,10 +55,13 @@ class LocalTask:
 def locate(
     name: str, yaml: Yaml, spec: dict[str, Any], folders: Sequence[Path], shots: int | None
 ) -> tuple[LocalTask, list[str]]:
-    """Find the files of task `name` in `folders`; return the task, and a message for each needed split without a file.
+    """Find the files of the task `name` in `folders`. Return the task, and a message for each needed split without a
+    file.
 
-    Earlier folders take precedence. `spec`: the content of `yaml`; `shots`: the number of few-shot examples, None for
-    the number in the YAML. A message lists the paths that were tried.
+    If several folders have a file, the first of them counts. A message lists the paths that were tried.
+
+    `spec`: the content of the file `yaml`.
+    `shots`: the number of few-shot examples. None means the number in the YAML.
     """
     test, *examples = needed_splits(spec, shots)
     files: dict[str, Path] = {}
@@ -79,7 +83,10 @@ def locate(
 
 
 def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
-    """Return the splits that a task needs: the scored split, then the split of its few-shot examples if it differs."""
+    """Return the splits that a task needs.
+
+    They are the scored split and, if there are few-shot examples from another split, that split.
+    """
     test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
     default = spec.get("num_fewshot") or 0
     count = shots if shots is not None and spec.get("num_fewshot") != 0 else default  # lm-eval keeps a 0 in the YAML
@@ -91,9 +98,9 @@ def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
 
 
 def write_yaml(task: LocalTask, folder: Path) -> None:
-    """Write the file `folder`/<task>.yaml for lm-eval. It includes the task's YAML.
+    """Write the YAML from which lm-eval loads the task to `folder`/TASK.yaml. It includes the task's own YAML.
 
-    If the task has local files, the YAML also makes lm-eval read them with `load`.
+    If the task has local files, the written YAML makes lm-eval read them with `load`.
     """
     parts = (task.yaml,) if isinstance(task.yaml, Path) else task.yaml
     text: dict[str, Any] = {"include": [str(path.resolve()) for path in parts], "task": task.name}
@@ -107,7 +114,7 @@ def write_yaml(task: LocalTask, folder: Path) -> None:
 
 
 def write_group(name: str, yaml: Path, folder: Path) -> None:
-    """Write `folder`/_group_<name>.yaml, which includes lm-eval's group.
+    """Write `folder`/_group_NAME.yaml, a YAML that includes the YAML of lm-eval's group `name`.
 
     lm-eval finds the group's tasks by name in the same folder.
     """
@@ -117,10 +124,12 @@ def write_group(name: str, yaml: Path, folder: Path) -> None:
 
 
 def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
-    """Return a datasets.DatasetDict of the records in local files.
+    """Return the records in local files as a datasets.DatasetDict.
 
-    `files`: split -> path, or split/configuration -> path if the task joins several configurations. lm-eval calls this
-    function as `custom_dataset` and passes the task's `metadata` as keywords, which are ignored.
+    `files`: the path for each split. If the task joins several configurations, the keys are SPLIT/CONFIGURATION.
+    `subject`: the only subject to read; None for all records.
+
+    lm-eval calls this function as `custom_dataset` and passes the task's `metadata` as keywords, which are ignored.
     `datasets.load_dataset("json")` is not used, because it converts date columns to timestamps and writes a cache to
     the home folder.
     """
@@ -135,7 +144,8 @@ def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
     """Return the records of a file. If `subject` is given, return only the records of that subject.
 
-    Raises EvalError if there are no records, or if one is not valid; the message then names the file and the line.
+    Raises EvalError if there are no records, or if a record is not valid. In the second case, the message names the
+    file and the line.
     """
     everything = _records(path, path.stat().st_mtime_ns)
     kept = [record for record in everything if subject is None or record.get("subject") == subject]
@@ -205,7 +215,7 @@ def _first(folders: Sequence[Path], paths: Sequence[str]) -> Path | None:
 def slug(hub_name: str | None) -> str | None:
     """Return the last part of a hub name, in lower case with underscores.
 
-    `allenai/ai2_arc` -> `ai2_arc`, `ARC-Challenge` -> `arc_challenge`.
+    For example, `allenai/ai2_arc` becomes `ai2_arc`, and `ARC-Challenge` becomes `arc_challenge`.
     """
     return hub_name.rpartition("/")[2].lower().replace("-", "_") if hub_name else None
 

@@ -14,7 +14,8 @@ from gra.paths import expanded
 
 
 def model_of(settings: EvalSettings, inputs: Mapping[str, Path]) -> Model:
-    """Return the model from the config or from an earlier step.
+    """Return the model's settings from the config, with the model folder of an earlier step if the config names no
+    model.
 
     A folder becomes an absolute path, so that it is not taken for a hub id.
     """

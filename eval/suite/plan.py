@@ -21,11 +21,12 @@ _ADD = "add the files, or set another folder: suite.data_dir=DIR"
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """The tasks of a suite that read local files.
+    """The tasks of a suite that read local files, and the faults that were found.
 
-    `tasks`: single tasks with their files; `groups`: lm-eval's groups that contain them, name -> YAML; `skipped`: each
-    task that `suite.skip_missing` leaves out -> what is missing; `problems`: faults, such as files missing without
-    `suite.skip_missing`.
+    `tasks`: the single tasks with their files.
+    `groups`: the YAMLs of lm-eval's groups that contain these tasks, by the group's name.
+    `skipped`: the reason for each task that `suite.skip_missing` leaves out.
+    `problems`: the faults, such as missing files if `suite.skip_missing` is off.
     """
 
     tasks: list[LocalTask] = field(default_factory=list)
@@ -70,7 +71,7 @@ def problems_of(suite: Suite, inputs: Mapping[str, Path | None]) -> list[Problem
 
 
 def unnamed(suite: Suite) -> list[Problem]:
-    """Return the fault of a suite without tasks, naming the suites to choose from; [] if it has tasks."""
+    """Return a fault if the suite has no tasks; [] if it has some. The fault names the suites to choose from."""
     if suite.tasks:
         return []
     suites = sorted(path.stem for path in (conf_dir() / "suite").glob("*.yaml") if path.stem != suite.name)
@@ -97,10 +98,10 @@ def runs_code(suite: Suite) -> bool:
 
 
 def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
-    """Return the tasks that read local files.
+    """Find the tasks of the suite that read local files, and their files.
 
-    A task of the simulated world always reads local files: from the input `benchmarks` if it has them, else from
-    `suite.data_dir`. Other tasks read local files if `suite.data_dir` is set.
+    A task of the simulated world always reads local files. They come from the input `benchmarks`, or from
+    `suite.data_dir` if the input does not have them. Any other task reads local files only if `suite.data_dir` is set.
     """
     folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
     made = inputs.get("benchmarks")
@@ -160,7 +161,7 @@ def without(suite: Suite, skipped: Iterable[str]) -> Suite:
 def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -> dict[str, str]:
     """Return, for each leaf task, the entry of `suite.tasks` that contains it, in the suite's order.
 
-    A leaf task that belongs to the suite only through a tag is mapped to itself.
+    If a leaf task belongs to the suite only through a tag, it is mapped to itself.
 
     Raises EvalError if lm-eval logged no samples.
     """
@@ -175,9 +176,9 @@ def owners(suite: Suite, subtasks: Mapping[str, list[str]], logged: list[str]) -
 
 
 def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) -> list[str]:
-    """Return the names of the tasks in scores.json, in the suite's order.
+    """Return the names of the tasks that scores.json lists, in the suite's order.
 
-    The list includes skipped tasks. The leaf tasks of a tag come last.
+    Skipped tasks are included. The leaf tasks of a tag come last.
     """
     names, out = dict.fromkeys(owner_of.values()), set(skipped)
     return [
@@ -187,7 +188,11 @@ def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) ->
 
 
 def groups_of(suite: Suite) -> dict[str, str]:
-    """Return the group of each task: from the suite, or else from our YAMLs (`metadata.group`). Other tasks have no entry."""
+    """Return the group of each task. A task without a group has no entry.
+
+    The suite states the group. If it does not, the key `metadata.group` in the YAML of a task of this project states
+    it.
+    """
     groups: dict[str, str] = {}
     ours = catalogue.own() | catalogue.own_groups()
     for task in suite.tasks:

@@ -18,7 +18,10 @@ KINDS = ("subject", "category", "Subdomain", "High-level domain", "domain", "ski
 
 
 def names(docs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each item's id if all items have one and the ids are unique, or else its position in the split."""
+    """Return a name for each item: its id, or its position in the split.
+
+    The ids are used only if all items have one and the ids are unique.
+    """
     for key in NAMES:
         found = [doc.get(key) for doc in docs]
         if None not in found and len(set(map(str, found))) == len(found):
@@ -27,10 +30,10 @@ def names(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each item's kind: its value in the first column of KINDS that is usable, or "" if none is.
+    """Return the kind of each item, such as its subject; "" if no kind is known.
 
-    A column is usable if it has a text for every item and at least two different values, with two or more items per
-    value on average.
+    The kinds are the values in the first column of KINDS that is usable. A column is usable if it has a text for every
+    item and at least two different values, with two or more items per value on average.
     """
     for key in KINDS:
         found = [doc.get(key) for doc in docs]
@@ -40,11 +43,13 @@ def kinds(docs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
-    """Return the positions of all items in sampling order.
+    """Return the positions of all items in sampling order. The first N of them are the sample of size N.
 
-    `items`: (stratum, name) of each item; names are unique within a stratum. If the order is cut at any point, the part
-    before the cut contains items of each stratum in proportion to the stratum's size, to within about one item; two
-    strata of equal size differ by at most one item. The result does not depend on the order of `items`.
+    `items`: (stratum, name) of each item. Names are unique within a stratum.
+
+    A sample contains items of each stratum in proportion to the stratum's size, to within about one item. From two
+    strata of equal size, it contains equal numbers of items, or numbers that differ by one. The result does not depend
+    on the order of `items`.
     """
     strata: dict[str, list[int]] = {}
     for place, (stratum, _) in enumerate(items):
@@ -58,12 +63,13 @@ def order(items: Sequence[tuple[str, str]], seed: int) -> list[int]:
 
 
 def taken(leaves: Mapping[str, Sequence[Mapping[str, Any]]], limit: int, seed: int) -> dict[str, list[int]]:
-    """Return the positions of the items that `limit` selects, ascending, by leaf task.
+    """Return, for each leaf task of a benchmark, the positions of the items that `limit` selects, in ascending order.
 
-    `leaves`: a benchmark's leaf tasks -> items.
+    `leaves`: the items of each leaf task.
 
-    In total, `limit` items are selected, or all if there are fewer. But at least one item of each leaf task is selected
-    (27 items of BBH, which has 27 tasks), because a mean over fewer tasks would be another benchmark.
+    In total, `limit` items are selected, or all if there are fewer. At least one item of each leaf task is selected,
+    even if these are more than `limit` (BBH has 27 leaf tasks). The reason: a mean over fewer tasks would be another
+    benchmark.
     """
     where: list[tuple[str, int]] = []
     items: list[tuple[str, str]] = []

@@ -14,10 +14,11 @@ MOST_ROWS = 32  # most sequences per pass: more are not faster and add padding
 
 
 def attention(student: StudentSettings, sft: SftSettings) -> str:
-    """Return the name by which transformers knows the attention kernel, and log the choice.
+    """Return the name that transformers uses for the attention kernel of this run.
 
-    `student.attention=auto` becomes FlashAttention-2 if it is installed and supported (bf16, a GPU of compute
-    capability 8.0 or more), else PyTorch's SDPA.
+    `student.attention=auto` means FlashAttention-2 where it is installed and supported, and PyTorch's SDPA elsewhere.
+    FlashAttention-2 needs bf16 and a GPU of compute capability 8.0 or more. This function logs which of the two is
+    used.
     """
     name = attention_name(student, sft)
     if student.attention == "auto":
@@ -50,11 +51,12 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """Return the most sequences per forward pass, regardless of the free memory. This limit is used only if
-    `runtime.per_device_batch` is null.
+    """Return the maximum number of sequences per forward pass, which does not depend on the free memory.
+
+    The limit applies only if `runtime.per_device_batch` is null.
 
     The packed rows of a pass form one long sequence. Without FlashAttention, the attention mask of that sequence is
-    dense: its memory and time grow with the square of the length. Therefore a GPU without FlashAttention gets one
+    dense, so its memory and time grow with the square of the length. Therefore a GPU without FlashAttention gets one
     packed row at a time.
     """
     flash = attention_name(settings.student, settings.sft).startswith("flash")
@@ -62,9 +64,10 @@ def most_rows(settings: TrainSettings, gpu: bool) -> int:
 
 
 def optimizer(sft: SftSettings, gpu: bool) -> str:
-    """Return the name of the recipe's optimizer for the trainer.
+    """Return the optimizer's name for transformers' trainer.
 
-    On a GPU, plain AdamW uses torch's fused kernel (the same sums in fewer passes).
+    It is `sft.optimizer`, with one exception: on a GPU, plain AdamW becomes torch's fused kernel, which computes the
+    same sums in fewer passes.
     """
     return "adamw_torch_fused" if gpu and sft.optimizer == "adamw_torch" else sft.optimizer
 

@@ -36,7 +36,7 @@ LEAK_TOLERANCE = {
 def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
     """Return the folder or hub id of the student.
 
-    It is the model folder in `inputs["student"]`, if this input exists, or else the setting `student.model`.
+    If the input `student` exists, the student is its folder model/. Otherwise it is the setting `student.model`.
 
     Raises TrainError if both are missing.
     """
@@ -49,7 +49,9 @@ def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
 
 
 def load(student: StudentSettings, sft: SftSettings, where: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model and its tokenizer. The weights have the dtype `weight_dtype`; with QLoRA, they have 4 bits.
+    """Load the student from `where`, a folder or hub id, and return its model and its tokenizer.
+
+    The weights have the dtype that `weight_dtype` returns, except those that QLoRA stores in 4 bits.
 
     Raises TrainError, which names the student, if loading fails.
     """
@@ -190,7 +192,8 @@ def publish(
 
     With LoRA, the adapter is written to `output/adapter` and merged into the model in `output/model`.
 
-    `base`: the folder or hub id that the student was loaded from; `card`: the text of the model card.
+    `base`: the folder or hub id that the student was loaded from.
+    `card`: the text of the model card.
     """
     import torch
 

@@ -56,8 +56,10 @@ def problems(
 ) -> list[Problem]:
     """Return a list with one fault if LoRA would not train the tokens that the chat template adds; [] otherwise.
 
-    The function reads only the student's files. `kind`: the student's model_type, None if unknown; `source`: the path
-    of the student's config.json, "" if unknown.
+    The function reads only the student's files and loads no model.
+
+    `kind`: the student's model_type; None if unknown.
+    `source`: the path of the student's config.json; "" if unknown.
     """
     needed = EXTRA_TOKENS.get(sft.template, ())
     if sft.method == "full" or not needed:
@@ -74,8 +76,9 @@ def problems(
 def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
     """Return the modules in `names` that PEFT would not train in full.
 
-    `names`: full names of modules, or only their last parts; `saved`: `sft.lora.modules_to_save`. PEFT trains the
-    module a.b.c in full if `saved` contains a.b.c, b.c or c.
+    `names`: full names of modules, or only their last parts.
+    `saved`: the setting `sft.lora.modules_to_save`. PEFT trains the module a.b.c in full if `saved` contains a.b.c, b.c
+    or c.
     """
     return [name for name in names if not any(name == word or name.endswith(f".{word}") for word in saved)]
 
@@ -83,8 +86,8 @@ def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
 def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettings) -> None:
     """Raise TrainError if LoRA would not train the tokens in `added`, which are new in the vocabulary.
 
-    Both the input embeddings and the output layer have to be trained, even if the layers already have unused rows for
-    these tokens.
+    LoRA trains them only if it trains both the input embeddings and the output layer in full. This also holds if these
+    layers already have unused rows for the tokens.
     """
     if sft.method == "full" or not added:
         return
@@ -106,8 +109,8 @@ def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
     """Return whether PEFT has to train the input embeddings and the output layer as one shared weight matrix.
 
     That is the case if the two layers share their weights and `saved` (`sft.lora.modules_to_save`) contains at least
-    one of them. PEFT then has to keep the layers tied (ensure_weight_tying). Otherwise PEFT would train separate
-    copies, and the architecture of the published model would differ from that of its base model.
+    one of them. Without PEFT's option ensure_weight_tying, PEFT would then train two separate matrices. The
+    architecture of the published model would differ from that of its base model.
     """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight

@@ -31,13 +31,15 @@ def loading(sft: SftSettings) -> dict[str, Any]:
 
 
 def merged(model: Any, adapter: Path, base: str, options: dict[str, Any]) -> Any:
-    """Load the base model again, in bfloat16 on the CPU, merge the saved adapter into it, and return it.
+    """Load the base model in bfloat16 on the CPU, merge the saved adapter into it, and return it.
 
-    `model`: the trained PeftModel with 4-bit weights; `adapter`: the folder of the saved adapter; `base`: the folder or
-    hub id of the base model; `options`: the arguments for `from_pretrained` (`load.source`).
+    `model`: the trained PeftModel with 4-bit weights.
+    `adapter`: the folder of the saved adapter.
+    `base`: the folder or hub id of the base model.
+    `options`: the arguments for `from_pretrained` (see `load.source`).
 
     The adapter was trained on the 4-bit weights, but it is merged into the unquantised weights. A merge into the 4-bit
-    weights would keep their rounding error and round the result to 4 bits again. Benchmarks score the merged model.
+    weights would keep their rounding error and round the result to 4 bits again.
     """
     import torch
     from peft import PeftModel
