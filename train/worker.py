@@ -67,8 +67,8 @@ def work(spec: Path) -> int:
 
     `spec`: a JSON file with the stage's config, inputs and output.
 
-    The environment variable RANK holds the number of this process. If the stage fails, the error is written to a file
-    for the launcher, because torchrun drops exit codes.
+    The environment variable RANK holds the rank of this process. If the stage fails, the error is written to a file for
+    the launcher, because torchrun drops exit codes.
     """
     _die_with_parent()
     rank = int(os.environ["RANK"])

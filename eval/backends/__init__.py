@@ -36,7 +36,7 @@ class ModelRequest:
 
     @property
     def task_name(self) -> str:
-        """Return the leaf task, under the name by which lm-eval's model classes ask a request for it."""
+        """Return `task`. lm-eval's model classes read it under the name `task_name`."""
         return self.task
 
     @property
@@ -81,7 +81,7 @@ OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 
 
 class EvalBackend(Protocol):
-    """The interface to a model that answers batches of requests. Its methods raise EvalError.
+    """The interface of an object that runs the model and answers batches of requests. Its methods raise EvalError.
 
     All requests of a call are of one kind. The method `answer` calls `on_replies(requests, replies)`, in the calling
     thread, for each group of replies as it arrives. The form of a reply depends on the kind of the request:

@@ -16,7 +16,7 @@ Size = Callable[[int, int], int]  # (tokens of the longest prompt, token limit o
 
 
 def always(count: int) -> Size:
-    """Return a function for the argument `size` of `chunks`, with which every batch gets `count` requests."""
+    """Return a function that can be the argument `size` of `chunks`. With it, every batch gets `count` requests."""
     return lambda *_: count
 
 
@@ -51,8 +51,8 @@ def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
     """Divide the requests in `ordered` into consecutive batches. The first request of each batch has to be its longest.
 
-    `size`: a function that returns the number of requests in a batch. It gets two numbers of the batch's first request:
-    its tokens, and the token limit of its reply.
+    `size`: a function that returns the number of requests in a batch. Its two arguments describe the batch's first
+    request: the number of its tokens, and the token limit of its reply.
     """
     pieces, start = [], 0
     while start < len(ordered):

@@ -76,7 +76,7 @@ class ReplyCounts:
 def keep(
     lm: HarnessModel, backend: EvalBackend, store: ReplyStore, model: str, progress: Progress | None = None
 ) -> ReplyCounts:
-    """Make `lm` take stored replies from `store` and all other replies from `backend`. Return the counts of both.
+    """Make `lm` take stored replies from `store` and all other replies from `backend`. Return counts of the requests.
 
     The counts grow while lm-eval runs. `model`: the hash that `model_key` returns.
 
@@ -86,9 +86,9 @@ def keep(
     While lm-eval runs, `lm` raises EvalError in four cases:
 
     - The server refused HOPELESS requests in a row for reasons that may be its own fault.
-    - It refused all requests.
-    - It refused a request for log-likelihoods.
-    - It refused any request, and `model.refused=error` is set.
+    - The server refused all requests.
+    - The server refused a request for log-likelihoods.
+    - The server refused any request, and `model.refused=error` is set.
     """
     counts = ReplyCounts()
 

@@ -43,7 +43,7 @@ def evaluate(
     The results are the content of lm-eval's results file. They include the keys that lm-eval's command line adds (such
     as task_hashes and chat_template_sha) and `replies`, the counts of cached.ReplyCounts.
 
-    The samples are listed for each leaf task, in the order of the items. Each sample has `at_limit`: whether the reply
+    The samples of each leaf task are a list in the order of the items. Each sample has `at_limit`: whether the reply
     was truncated at its token limit. It is None if this is unknown or if nothing was generated.
 
     Raises EvalError if a model or benchmark cannot be loaded, or if they do not fit together.

@@ -34,8 +34,9 @@ def scores(
       (unknown kind of answer, log-likelihoods) has None for both the tolerant score and the extraction.
     - `at_limit_known`: the number of replies for which the backend reported whether they were truncated.
     - `at_limit`: the number of truncated replies among these; None if `at_limit_known` is 0.
-    - `macro`: the unweighted mean of the means of clusters (MMLU's subjects, BBH's tasks), as OpenCompass prints it.
-      None if the task has no clusters. `over` is the number of clusters.
+    - `macro`: scores in which each cluster of items (MMLU's subjects, BBH's tasks) has the same weight, as OpenCompass
+      prints them. They are unweighted means of the clusters' means. The key `over` is the number of clusters. A task
+      without clusters has None.
 
     The standard errors of `macro` treat the clusters as fixed and the items within a cluster as a sample. The variance
     of each cluster is divided by its number of items. The square root of the sum over clusters is then divided by the

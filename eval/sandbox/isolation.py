@@ -28,8 +28,9 @@ class Isolation:
     """A way to isolate a program from the rest of the system.
 
     - `name`: its name in reports.
-    - `wrap`: a function (command, scratch_mb) that returns the command line that runs `command` in isolation. Both are
-      lists of arguments, not shell commands. `scratch_mb` is the size of the scratch folder.
+    - `wrap`: a function (command, scratch_mb) that returns the command line that runs `command` in isolation. `command`
+      and the returned command line are lists of arguments, not shell commands. `scratch_mb` is the size of the scratch
+      folder.
     - `own_user`: whether each program runs as a separate user if root starts it.
     """
 
@@ -41,7 +42,7 @@ class Isolation:
 def candidates() -> list[Isolation]:
     """Return the ways of isolation whose programs are installed here, best first.
 
-    Whether the kernel allows them shows only when they are tried.
+    Only a trial shows whether the kernel allows them.
     """
     found = []
     if _program("bwrap"):

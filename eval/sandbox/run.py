@@ -104,7 +104,7 @@ def isolation() -> Isolation:
 
 
 def refusal(way: Isolation, program: str = "pass") -> str | None:
-    """Run a harmless program in the isolation `way`. Return None if it runs to its end, else the reason why not."""
+    """Run a harmless program in the isolation `way`. If the program fails, return the reason, else None."""
     verdict = run_one(program, Limits(), way)
     return None if verdict.passed else verdict.said.strip()[-200:] or verdict.reason
 

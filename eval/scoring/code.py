@@ -44,8 +44,8 @@ def code_of(reply: str, name: str | None) -> str | None:
     """Return the Python code that the strict rules find in a reply; None if there is none.
 
     Reasoning is removed first. From the code blocks, the rules take the last one that defines the function `name`, or
-    else the first one. Parts of other blocks that this block uses are put before it. A block without a closing fence
-    counts as a block.
+    else the first one. If that block uses parts of other blocks, these parts are put before it. A block without a
+    closing fence counts as a block.
 
     A reply without any block is returned whole if all of it is Python and it has a top-level definition or import.
     """

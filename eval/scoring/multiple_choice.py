@@ -87,9 +87,9 @@ _LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
 def gold_letter(doc: Mapping[str, Any]) -> str:
     """Return the letter of an item's right option.
 
-    The first of these columns that the item has states it: `answer` (a number from 0, or a letter), `answerKey` (a
-    letter, or one of the labels of the item's `choices`), `label` (a number from 0). Raises EvalError if the item has
-    none of them.
+    It is read from the first of these columns that the item has: `answer` (a number from 0, or a letter), `answerKey`
+    (a letter, or one of the labels of the item's `choices`), `label` (a number from 0). Raises EvalError if the item
+    has none of them.
     """
     answer = doc.get("answer")
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(LETTERS):
@@ -136,9 +136,7 @@ def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:
-    """Return the letter that each reply of each item states (or None). lm-eval calls this function as a `custom`
-    filter.
-    """
+    """Return the letter of every reply of every item; None if it has none. lm-eval uses this as a `custom` filter."""
     listed = [options_of(doc) for doc in docs]
     return [
         [answer_of(reply, len(options) or USUAL, options) for reply in several]

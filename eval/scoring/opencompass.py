@@ -50,8 +50,8 @@ _PROGRAMS = tuple(
 def letter(reply: str, options: str) -> str | None:
     """Return the letter of the option that a reply states; None if no letter of `options` ("ABCD") is found.
 
-    OpenCompass's patterns for such statements are tried in a fixed order, and the first that matches decides. Letters
-    count only as capitals.
+    OpenCompass's patterns for such statements are tried in a fixed order. The first one that finds a letter of
+    `options` decides. Letters count only as capitals.
     """
     text = reply.strip()
     for form in _forms(options):

@@ -63,9 +63,7 @@ def normalise(answer: str) -> str:
 
 
 def answers_of(replies: Iterable[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[str | None]]:  # noqa: ARG001
-    """Return the answer that each reply of each item states (or None). lm-eval calls this function as a `custom`
-    filter.
-    """
+    """Return the answer of every reply of every item; None if it has none. lm-eval uses this as a `custom` filter."""
     return [[answer_of(reply) for reply in several] for several in replies]
 
 

@@ -140,7 +140,7 @@ def official() -> Index:
 def find(name: str) -> Yaml | None:
     """Return the YAML of a single task; None for a group, a tag or an unknown name.
 
-    If lm-eval has a task with the same name as a task of this project, the latter takes precedence.
+    If lm-eval and this project (or the user) have a task of this name, lm-eval's is not returned.
     """
     if name in own():
         return own()[name]

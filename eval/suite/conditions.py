@@ -23,7 +23,7 @@ def conditions_of(results: Mapping[str, Any], leaves: Sequence[str]) -> dict[str
     - chat_template: whether the chat template was used.
     - system_instruction: the hash of the system message.
     - template: the chat template's hash, cut to 12 characters.
-    - bos: the setting `suite.bos`. It is left out if it is `model`.
+    - bos: the setting `suite.bos`. There is no such entry if the setting is `model`.
     - sentence_splitter: the name of the sentence splitter (IFEval only).
     """
     leaf = leaves[0]

@@ -85,7 +85,7 @@ def locate(
 def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
     """Return the splits that a task needs.
 
-    They are the scored split and, if there are few-shot examples from another split, that split.
+    The scored split comes first. If few-shot examples come from another split, that split follows.
     """
     test = next((spec[key] for key in _SPLITS if spec.get(key)), "test")
     default = spec.get("num_fewshot") or 0

@@ -190,8 +190,7 @@ def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) ->
 def groups_of(suite: Suite) -> dict[str, str]:
     """Return the group of each task. A task without a group has no entry.
 
-    The suite states the group. If it does not, the key `metadata.group` in the YAML of a task of this project states
-    it.
+    A group is stated by the suite, or else by the key `metadata.group` in the YAML of one of this project's tasks.
     """
     groups: dict[str, str] = {}
     ours = catalogue.own() | catalogue.own_groups()

@@ -67,8 +67,8 @@ def taken(leaves: Mapping[str, Sequence[Mapping[str, Any]]], limit: int, seed: i
 
     `leaves`: the items of each leaf task.
 
-    In total, `limit` items are selected, or all if there are fewer. At least one item of each leaf task is selected,
-    even if these are more than `limit` (BBH has 27 leaf tasks). The reason: a mean over fewer tasks would be another
+    In total, `limit` items are selected, or all if there are fewer. But each leaf task gets at least one item, even if
+    the total then exceeds `limit` (BBH has 27 leaf tasks). The reason: a mean over fewer tasks would be another
     benchmark.
     """
     where: list[tuple[str, int]] = []

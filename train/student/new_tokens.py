@@ -109,8 +109,8 @@ def tied(model: PreTrainedModel, saved: Sequence[str]) -> bool:
     """Return whether PEFT has to train the input embeddings and the output layer as one shared weight matrix.
 
     That is the case if the two layers share their weights and `saved` (`sft.lora.modules_to_save`) contains at least
-    one of them. Without PEFT's option ensure_weight_tying, PEFT would then train two separate matrices. The
-    architecture of the published model would differ from that of its base model.
+    one of them. Without PEFT's option ensure_weight_tying, PEFT would then train two separate matrices, so the
+    published model would have another architecture than its base model.
     """
     read, write = model.get_input_embeddings(), model.get_output_embeddings()
     one = write is not None and read.weight is write.weight
