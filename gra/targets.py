@@ -38,7 +38,7 @@ def oldest(path: str) -> str:
 
 
 def module_of(path: str) -> tuple[ModuleType, str]:
-    """Import the function's module. Return the module and the function's name. Raises ImportError, or ValueError if
-    `path` has no dot."""
+    """Import the module of the function that `path` names. Return the module and the function's name. Raises
+    ImportError if the module cannot be imported, and ValueError if `path` has no dot."""
     name, _, function = today(path).rpartition(".")
     return importlib.import_module(name), function

@@ -26,9 +26,12 @@ def terminal() -> Console | None:
 
 
 def columns(piped: int = 100) -> int:
-    """Return the terminal's width in characters, at least 60. It is the value of the environment variable COLUMNS. If
-    that is not set, it is the width of the terminal at standard output or, if output goes to a pager or file, of the
-    terminal at standard error. If neither stream is a terminal, it is `piped`."""
+    """Return the terminal's width in characters, at least 60.
+
+    The width is the value of the environment variable COLUMNS. If COLUMNS is not set, it is the width of the terminal
+    at standard output. If output goes to a pager or file, it is the width of the terminal at standard error. If neither
+    stream is a terminal, it is `piped`.
+    """
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             piped = os.get_terminal_size(stream.fileno()).columns or piped  # type: ignore[union-attr]
@@ -38,8 +41,8 @@ def columns(piped: int = 100) -> int:
 
 @contextlib.contextmanager
 def logging_above(before: TextIO) -> Iterator[None]:
-    """Print log lines above a live display. The display has replaced sys.stderr; `before` is the stream that was
-    sys.stderr until then. Log handlers that wrote to `before` write to the new sys.stderr until the context ends."""
+    """While the context lasts, print log lines above a live display. The display has replaced sys.stderr. `before`: the
+    stream that was sys.stderr until then. Log handlers that wrote to `before` write to the new sys.stderr instead."""
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler) and h.stream is before]
     for handler in handlers:
         handler.setStream(sys.stderr)

@@ -43,8 +43,8 @@ class OfflineRun:
 
     @property
     def state(self) -> str:
-        """`new`, `uploaded`, `unfinished` (the run's step is not finished) or `empty` (killed before W&B wrote
-        anything)."""
+        """The state of the run in one word. `new`: not uploaded yet. `uploaded`: already uploaded. `unfinished`: the
+        run's step is not finished. `empty`: the step was killed before W&B wrote anything."""
         if any(part.endswith(PARTIAL) for part in self.folder.parts):
             return "unfinished"
         if any(self.folder.glob("*.wandb.synced")):
@@ -53,7 +53,8 @@ class OfflineRun:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code: 1 if a run could not be uploaded. Raises StoreError if a DIR does not exist."""
+    """Run the command and return its exit code, which is 1 if a run could not be uploaded. Raises StoreError if a DIR
+    does not exist."""
     if arguments[:1] == ["report"]:
         return track_report.main(arguments[1:])
     parser = Parser("gra track", __doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -90,8 +91,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def offline_runs(folders: Sequence[Path]) -> list[OfflineRun]:
-    """Return the offline runs below `folders`, the oldest first, because a run that makes an artifact must be uploaded
-    before the runs that use it. Raises StoreError if one of `folders` does not exist."""
+    """Return the offline runs below `folders`, the oldest first. They are uploaded in this order, because a run that
+    makes an artifact must come before the runs that use it. Raises StoreError if one of `folders` does not exist."""
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise StoreError(f"{missing[0]}: no such folder\n    -> give a store, or the output folder of a stage")
     found = {
@@ -127,9 +128,11 @@ def _server() -> str:
 
 
 def upload(run: OfflineRun, options: Sequence[str], timeout: float) -> bool:
-    """Upload one run. Return whether `wandb sync` succeeded and added its marker. `wandb sync` writes its logs to a
-    temporary folder, so that the step's folder keeps the files that its manifest lists. Raises StoreError after
-    `timeout` seconds."""
+    """Upload one run with `wandb sync`. Return whether this succeeded and left W&B's marker beside the run.
+
+    The logs of `wandb sync` go to a temporary folder. The step's folder therefore keeps exactly the files that its
+    manifest lists. Raises StoreError if the upload takes more than `timeout` seconds.
+    """
     with tempfile.TemporaryDirectory(prefix="gra-track-") as scratch:
         environment = {**os.environ, "WANDB_DIR": scratch, "WANDB_MODE": "online"}
         command = [*SYNC, *options, str(run.folder.resolve())]

@@ -25,9 +25,12 @@ from gra.tracking import cut
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a report: panels about the runs of one stage (W&B's job type). `table`: the name of a table that the
-    runs logged. `bars`: keys of the runs' summaries; each key gets a bar plot. `curves`: pairs (title, keys); each pair
-    gets a line plot over the steps of the runs."""
+    """A section of a W&B report, with panels about the runs of one stage.
+
+    `job_type`: the stage, which is W&B's job type of the runs. `table`: the name of a table that the runs logged.
+    `bars`: keys of the runs' summaries. Each key gets a bar plot. `curves`: pairs (title, keys). Each pair gets a line
+    plot over the steps of the runs.
+    """
 
     title: str
     job_type: str
@@ -38,7 +41,7 @@ class Section:
 
 
 def sections(tasks: Sequence[str]) -> tuple[Section, ...]:
-    """Return the sections of a report. `tasks`: the benchmarks that get a bar plot of their own, by their names in
+    """Return the sections of a report. `tasks`: the benchmarks that get a bar plot of their own, named as in
     scores.json."""
     return (
         Section(
@@ -73,7 +76,8 @@ def sections(tasks: Sequence[str]) -> tuple[Section, ...]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code. Raises StoreError if the library or a key is missing, or W&B refuses."""
+    """Run the command and return its exit code. Raises StoreError if W&B's library for reports is missing, if there is
+    no W&B key, or if W&B makes no report."""
     parser = Parser("gra track report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("experiment", metavar="EXPERIMENT", help="the W&B group of the runs: the experiment's name")
     parser.add_argument("--project", default="gra", help="W&B project of the runs; default: gra")
@@ -98,8 +102,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def publish(parts: Sequence[Section], experiment: str, project: str, entity: str | None, title: str) -> str:
-    """Make a report of the sections `parts` at W&B's server and return its address. Raises StoreError if W&B fails or
-    if the group has no runs."""
+    """Make a report of the sections `parts` on W&B's server, and return its address. `experiment`: the W&B group whose
+    runs are shown. Raises StoreError if W&B fails or if the group has no runs."""
     library = _library()
     import wandb
 

@@ -54,7 +54,7 @@ def use_seeds(run: Any, path: Path, made_by: Path | None) -> None:
 def log_model(run: Any, output: Path, upload: bool, offline: bool) -> None:
     """Log `output/model` as an artifact that `run` wrote.
 
-    `upload`: whether W&B gets the files themselves; if the run is offline, it gets them when the run is synced.
+    `upload`: whether W&B gets the weights themselves. If the run is offline, W&B gets them when the run is synced.
     """
     _model(run, output, upload, send="later" if offline else "now")
 
@@ -76,8 +76,8 @@ def use_scores(run: Any, folder: Path) -> None:
 
 
 def log_comparison(run: Any, name: str, files: Mapping[str, Path]) -> None:
-    """Log the tables of a comparison as an artifact that `run` wrote. The tables are uploaded, because they are
-    small."""
+    """Log the tables of a comparison as an artifact that `run` wrote. The tables themselves are uploaded, because they
+    are small."""
     artifact = _artifact(name, "comparison", {})
     for part, path in files.items():
         _add(artifact, part, path, path, _md5(path), upload=path)

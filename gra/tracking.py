@@ -57,8 +57,8 @@ class TrackingSettings(Settings):
 
 
 class Run:
-    """A W&B run, or a no-op if tracking is off. Its methods never raise W&B's errors: the first error is logged, and
-    tracking ends."""
+    """A run of Weights & Biases (W&B). If tracking is off, its methods do nothing. No method raises an error of W&B.
+    The first error is logged and ends the tracking."""
 
     def __init__(
         self,
@@ -152,8 +152,8 @@ class Run:
         self.call(lambda run: run.log(values, step=step))
 
     def finish(self, summary: dict[str, float]) -> None:
-        """Write the final numbers and close the run. After that W&B writes no more files, so the output folder can be
-        listed and moved."""
+        """Write the final numbers and close the run. W&B then writes no more files, so the output folder can be listed
+        and moved."""
         self.call(lambda run: (run.summary.update(summary), run.finish()))
         if self._run is not None:
             self._run = None
@@ -168,8 +168,11 @@ class Run:
         self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call the function `act` with the W&B run. If W&B fails, tracking ends. But if `part` (the name of what `act`
-        logs) is given and W&B's service still runs, tracking continues, and only this part is missing."""
+        """Call the function `act` with the W&B run.
+
+        If W&B fails, tracking ends, unless only one part was lost: then tracking continues without this part. That is
+        so if `part`, the name of what `act` logs, is given and W&B's service still runs.
+        """
         if self._run is None:
             return
         try:
@@ -200,9 +203,8 @@ def limited_tags(tags: Sequence[str | None]) -> list[str]:
 
 
 def public(value: Any) -> Any:
-    """Return a copy of `value` for W&B's config, without anything private. Keys that hold secrets are removed.
-    Addresses of servers and secret values are replaced by "(left out)". Absolute paths are reduced to their last
-    part."""
+    """Return a copy of `value` for W&B's config, without anything private. Keys that hold secrets are removed. Server
+    addresses and secret values become "(left out)". Of an absolute path, only the last part is kept."""
     if isinstance(value, dict):
         return {key: public(part) for key, part in value.items() if not secret_patterns.is_name(str(key))}
     if isinstance(value, list | tuple):

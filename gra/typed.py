@@ -39,8 +39,8 @@ _FUNCTIONS = re.compile(r"\s*(choice|range|interval|glob|tag|sort|shuffle|int|st
 
 
 def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list[Problem]]:
-    """Return the command-line overrides `words` in the form that Hydra reads, and a problem for each ambiguous one.
-    Overrides that already have this form are not changed."""
+    """Return the command-line overrides `words` in a form that Hydra reads, and a problem for each ambiguous one.
+    Overrides that already have such a form are not changed."""
     found, problems = [], []
     for word in words:
         match = _KEY.fullmatch(word)
@@ -65,7 +65,8 @@ def quoted(text: str) -> str:
 
 
 def in_quotes(text: str) -> str:
-    """Return `text` in single quotes, which are easier to read; if `text` needs escapes, quote it as `quoted` does."""
+    """Return `text` in single quotes, which are easy to read. If `text` needs escapes, return it in the form of the
+    function `quoted`."""
     return quoted(text) if re.search(r"[\\'$]", text) else f"'{text}'"
 
 
@@ -75,13 +76,14 @@ def word_for(path: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """Return the text inside the quotes of a value that is quoted for Hydra. Return other values unchanged."""
+    """Return the text inside the quotes of a value that is quoted for Hydra. Return any other value unchanged."""
     readable, read = _read(value) if _QUOTED.fullmatch(value) else (False, None)
     return str(read) if readable else value
 
 
 def to_type(key: str, text: str) -> str:
-    """Return the shell word that sets `key` to the string `text`, quoted for Hydra and for a POSIX shell if needed."""
+    """Return the word to type in a POSIX shell to set `key` to the string `text`. It is quoted for Hydra and for the
+    shell if needed."""
     return shlex.quote(f"{key}={word_for(text)}")
 
 

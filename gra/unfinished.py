@@ -9,8 +9,8 @@ from gra.labels import MANIFEST, PARTIAL
 
 
 def told(folder: Path, remedy: str) -> str:
-    """Return the text of an error that says why `folder` is not finished. `remedy`: what the user can do if the folder
-    exists, but no stage wrote it."""
+    """Return an error's text that says why `folder` is not the folder of a finished stage. `remedy`: what the user can
+    do if the folder exists, but no stage wrote it."""
     named = folder.name.endswith(PARTIAL)
     partial = folder if named else folder.with_name(folder.name + PARTIAL)
     if partial.is_dir() and (named or not folder.exists()):

@@ -17,10 +17,10 @@ log = logging.getLogger("gra")
 
 @contextlib.contextmanager
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
-    """While the block runs, report what it waits for and for how many seconds.
+    """While the context lasts, report what the program waits for and for how many seconds.
 
-    `what`: the text to report, or a function that returns it. A thread calls the function once a second; the function
-    returns None while the block waits for nothing. A wait is reported only if it takes at least a second and at least
+    `what`: the text to report, or a function that returns it. A thread calls this function once a second. The function
+    returns None while there is nothing to wait for. A wait is reported once it has taken at least a second and at least
     `after_s` seconds. It is reported again every `every_s` seconds.
     """
     stop = threading.Event()

@@ -9,8 +9,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def well_formed(value: Any) -> Any:
-    """Return `value` (text, or mappings and lists of text) with surrogate pairs joined and lone surrogates replaced by
-    U+FFFD. Values of other types are returned unchanged."""
+    """Return `value` in a form that UTF-8 can encode. Surrogate pairs are joined, and lone surrogates are replaced by
+    U+FFFD. `value`: text, or mappings and lists of text. Values of other types are returned unchanged."""
     if isinstance(value, str):
         whole = value.isascii() or _encodable(value)
         return value if whole else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -22,8 +22,8 @@ def well_formed(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Replace each control character in `text`, except line feeds and tabs, by U+FFFD, so that a model's text cannot control a
-    terminal."""
+    """Return `text` with U+FFFD in place of each control character except line feeds and tabs. A model's text then
+    cannot control a terminal."""
     return _CONTROL.sub("\ufffd", text)
 
 

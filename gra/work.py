@@ -15,14 +15,15 @@ _SIZE = re.compile(r"(?<![a-zA-Z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.IGN
 
 
 def billions_named(name: str) -> float | None:
-    """Return the number of parameters, in billions, that a model's name states: Qwen2.5-7B -> 7, SmolLM2-135M -> 0.135.
-    Return None if the name states no number of parameters, or several."""
+    """Return the number of parameters, in billions, that a model's name states. It is 7 for Qwen2.5-7B and 0.135 for
+    SmolLM2-135M. Return None if the name states no such number or different ones."""
     found = {float(size) * (1 if unit in "bB" else 1e-3) for size, unit in _SIZE.findall(name)}
     return found.pop() if len(found) == 1 else None
 
 
 def in_words(flops: float, share: float) -> str:
-    """Return `flops` and the GPU-hours that they take, as text. `share`: the assumed fraction of the GPU's peak."""
+    """Return a text with the number of FLOPs and the GPU-hours that they take. `share`: the assumed fraction of the
+    GPU's peak."""
     hours = hours_in_words(gpu_hours(flops, share))
     return f"{short(flops)}FLOPs, {hours} GPU-hours (assumed: {share:.0%} of an H100's 989 TFLOP/s in bfloat16)"
 
@@ -51,7 +52,7 @@ def disk(size: float) -> str:
 
 
 def short(number: float) -> str:
-    """Return a number as text with a metric prefix, to which the unit is added: 1.2e18 -> `1.2 E`."""
+    """Return a number as text with a metric prefix, e.g. `1.2 E` for 1.2e18. The caller appends the unit."""
     for power, name in ((1e21, "Z"), (1e18, "E"), (1e15, "P"), (1e12, "T")):
         if number >= power:
             return f"{number / power:,.1f} {name}"

@@ -23,12 +23,12 @@ _starting = threading.Lock()
 
 
 class WorkerProcess:
-    """A new process that builds the object `make(*arguments)`. The method `call` calls the object's methods by name,
-    one at a time.
+    """A separate process that builds and holds the object `make(*arguments)`. The method `call` calls the object's
+    methods by name, one at a time.
 
-    The process ends when the WorkerProcess is closed or when the parent process ends, even by kill -9. If the object
-    has a method `close`, that is called first. `needs`: how much memory the process needs, as text. The error quotes it
-    if the process dies, because the usual cause is a lack of memory.
+    The process ends when the WorkerProcess is closed or when the parent process ends, even if the parent is killed
+    (kill -9). If the object has a method `close`, this is called first. `needs`: how much memory the process needs, as
+    text. If the process dies, the error quotes this text, because the usual cause is a lack of memory.
     """
 
     def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):
@@ -45,18 +45,21 @@ class WorkerProcess:
         self._turns = ThreadPoolExecutor(1, thread_name_prefix=f"gra-{name}")
 
     def call(self, method: str, *arguments: Any) -> Future[Any]:
-        """Call a method of the object and return a future of its value. Calls run in the order in which they are made.
+        """Call a method of the object, and return a future of the method's value. Calls run in the order in which they
+        are made.
 
-        The future raises ConfigError if the method raises it, and SynthesisError if the method raises another error or the
-        process has ended.
+        If the method raises ConfigError, the future raises it too. If the method raises another error, or if the
+        process has ended, the future raises SynthesisError.
         """
         return self._turns.submit(self._ask, method, arguments)
 
     def close(self) -> None:
-        """End the process, by SIGKILL if it has not ended in about CLOSE_S seconds. Unfinished work is lost.
+        """End the process. Unfinished work is lost. If the process has not ended after about CLOSE_S seconds, it is
+        killed (SIGKILL).
 
-        SIGTERM is sent repeatedly, because Python runs a signal's handler only between two instructions: if one SIGTERM
-        arrives just before the process begins to wait for its next call, the handler does not run while it waits.
+        SIGTERM is sent repeatedly, because a single one may have no effect. Python runs a signal's handler only between
+        two instructions. If SIGTERM arrives just before the process begins to wait for its next call, the handler does
+        not run while the process waits.
         """
         self._turns.shutdown(wait=False, cancel_futures=True)
         for _ in range(int(CLOSE_S / AGAIN_S)):
@@ -87,8 +90,8 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def without_main() -> Iterator[None]:
-    """While the context lasts, prevent new processes from importing the caller's script. By default `spawn` imports it,
-    and a script without `if __name__ == "__main__":` would run again in each process."""
+    """While the context lasts, prevent new processes from importing the caller's script. By default, `spawn` imports
+    this script in each new process. A script without `if __name__ == "__main__":` would then run again."""
     with _starting:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")

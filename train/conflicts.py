@@ -55,8 +55,8 @@ def conflicts(
     machine: Machine,
     world: int,
 ) -> list[Problem]:
-    """Return all conflicts between the settings, for a training with `world` processes on `machine`. If a section of
-    the settings is invalid, it is None here, and conflicts with it are not checked."""
+    """Return the conflicts of the settings with one another, and with a training by `world` processes on `machine`. A
+    section of the settings that is invalid is None here, and its conflicts are not checked."""
     found = _data(inputs)
     if sft is not None:
         found += _schedule(sft) + _precision(sft, machine) + _adapters(sft) + _eight_bit(sft, machine)

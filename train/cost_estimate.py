@@ -18,8 +18,8 @@ _CHECKPOINT = (
 
 
 def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """Return the estimate as text and figures. If earlier steps have not made the inputs yet, `upstream` holds the
-    estimates for these steps."""
+    """Return the estimated cost of a training, as text and as figures. `upstream`: the estimates for earlier steps that
+    have not made their output, an input of this training, yet."""
     sft, billions = settings.sft, parameters(settings.student)
     if billions is None:
         student = settings.student.model
@@ -43,8 +43,8 @@ def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream
 
 
 def parameters(student: StudentSettings) -> float | None:
-    """Return how many parameters the student has, in billions, from its name or from `student.build`; None if this is
-    unknown."""
+    """Return how many billion parameters the student has, judged by its name or by `student.build`. Return None if this
+    is unknown."""
     if student.model is not None:
         return work.billions_named(Path(student.model).name)
     return None if student.build is None else _built(student.build) / 1e9

@@ -59,8 +59,11 @@ _PORTS = 10_000, 20_000  # the first port and the number of ports, all below the
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of a run. `count`: how many there are. `rank`: the number of this node, from 0. `address`, `port`: the
-    rendezvous address on the first node; None if there is only one node."""
+    """The nodes of a run.
+
+    `count`: how many nodes there are. `rank`: the number of this node, from 0. `address`, `port`: where the processes
+    of all nodes meet at the start (torchrun's rendezvous), on the first node. Both are None if there is only one node.
+    """
 
     count: int = 1
     rank: int = 0
@@ -71,7 +74,8 @@ class Nodes:
 def nodes(environment: Mapping[str, str]) -> Nodes:
     """Return the nodes of the Slurm job step that started this process. Without srun, return a single node.
 
-    SLURM_STEP_NUM_NODES is set only by srun, not in a batch script (srun's manual, "Output environment variables").
+    `environment`: the environment variables. Only srun sets SLURM_STEP_NUM_NODES, so a batch script does not have it
+    (srun's manual, "Output environment variables").
     """
     count = int(environment.get("SLURM_STEP_NUM_NODES") or 1)
     if count == 1:
@@ -92,7 +96,7 @@ def first_host(hosts: str) -> str:
 
 
 def launched() -> bool:
-    """Return whether torchrun or a similar launcher started this process. Such a process starts no others."""
+    """Return whether torchrun or a similar launcher started this process. Such a process starts no other processes."""
     return "RANK" in os.environ
 
 
@@ -107,8 +111,11 @@ def nproc(runtime: RuntimeSettings, machine: Machine) -> int:
 
 
 def processes(runtime: RuntimeSettings | None, machine: Machine) -> int:
-    """Return how many processes train together on all nodes. If this process will start torchrun, it is the number that
-    torchrun will start. Otherwise it is WORLD_SIZE from the launcher's environment, or 1 without a launcher."""
+    """Return how many processes train together on all nodes.
+
+    If this process will start torchrun, the number is that of the processes that torchrun will start. Otherwise it is
+    WORLD_SIZE from the launcher's environment, or 1 without a launcher.
+    """
     if runtime is None or not wanted(runtime):
         return world_size()
     return nproc(runtime, machine) * nodes(os.environ).count
@@ -152,11 +159,11 @@ def problems(runtime: RuntimeSettings, machine: Machine) -> list[Problem]:
 
 
 def train(settings: TrainSettings, config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Tokenise the data, then run `gra.train.loop.sft.train` in several processes.
+    """Tokenise the data, run `gra.train.loop.sft.train` in several processes, and return the metrics.
 
-    `settings` were parsed from `config`. Return the metrics; a node that finds no metrics.json in `output` returns {}.
-    Raises Preempted or Interrupted after SIGTERM, SIGUSR1 or Ctrl-C. Raises ConfigError or TrainError if a process
-    failed, with the message of the first one that did.
+    `settings` were parsed from `config`. A node that finds no metrics.json in `output` returns {}. After SIGTERM,
+    SIGUSR1 or Ctrl-C, Preempted or Interrupted is raised. If a process failed, ConfigError or TrainError is raised with
+    the message of the first process that failed.
     """
     from gra.train.loop import sft
 
@@ -245,8 +252,8 @@ class _Relay:
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """Collect this process's signals in `heard` while the context lasts. (Python allows this in the main thread
-        only.)"""
+        """While the context lasts, collect the signals that this process receives in `heard`. Python allows this only
+        in the main thread. In other threads nothing is collected."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -258,8 +265,8 @@ class _Relay:
                 signal.signal(number, handler)
 
     def pass_on(self, agent: subprocess.Popen[bytes]) -> None:
-        """Send each worker the signals that it has not received yet. A third signal kills `agent`, the torchrun
-        process, and all workers at once. So does any signal that comes before there are workers."""
+        """Send each worker the signals that it has not received yet. The third signal kills torchrun's process `agent`
+        and all workers at once. So does any signal that comes before there are workers."""
         if not self.heard:
             return
         workers = sorted(self.folder.glob(f"{PIDS}*"))
@@ -274,12 +281,12 @@ class _Relay:
 
 
 def raise_ending(folder: Path, code: int, heard: list[int]) -> None:
-    """Raise the error that explains why the processes ended. `code`: torchrun's exit code; if it is 0, no error is
-    raised. `heard`: the signals that the launcher received.
+    """Raise the error that explains why the training processes ended. `code`: torchrun's exit code. If it is 0, no
+    error is raised. `heard`: the signals that the launcher received.
 
-    If a process failed with a message, this is the error, even after a signal, because torchrun ends the other
-    processes by SIGTERM. If a process died without a message and the launcher received a signal, the signal is the
-    error: it may have come before that process could handle signals.
+    If a process failed with a message, its error is raised, even if another process was ended by a signal. torchrun
+    itself sends SIGTERM to the other processes when one fails. If a process died without a message and the launcher
+    received a signal, the error names the signal. The signal may have come before that process could handle signals.
     """
     if not code:
         return

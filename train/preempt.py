@@ -43,7 +43,8 @@ class _Leave(BaseException):
 
 
 class Stop:
-    """Records the phase of the run and, once a signal has arrived, the exit code with which the run will end."""
+    """Handles the signals to a run. It records the phase of the run and, once a signal has arrived, the exit code with
+    which the run will end."""
 
     def __init__(self) -> None:
         self.requested = 0  # the exit code requested by a signal; 0: none
@@ -78,8 +79,8 @@ class Stop:
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
-        """Return the exit code that a signal requests, if any process of the run has received a signal; else 0. All
-        processes call this method after the same step."""
+        """Return the exit code that a signal requests. Return 0 if no process of the run has received a signal. All
+        processes call this method after the same step, and all get the same answer."""
         import torch
         import torch.distributed as dist
 
@@ -101,9 +102,9 @@ _stop: Stop | None = None  # the Stop of the run in progress; there is only one,
 
 
 def stoppable(train: Callable[..., R]) -> Callable[..., R]:
-    """Return the function `train(settings, inputs, output)`, changed so that signals can stop it.
+    """Return the function `train(settings, inputs, output)` in a form that signals can stop.
 
-    Only the main thread gets signals; in other threads nothing changes.
+    Only the main thread gets signals. In other threads nothing changes.
     """
 
     @functools.wraps(train)
@@ -128,11 +129,11 @@ def stoppable(train: Callable[..., R]) -> Callable[..., R]:
 
 @contextmanager
 def steps(trainer: Any) -> Iterator[None]:
-    """Let a signal stop the call of `trainer.train(...)` in this context.
+    """While the context lasts, let a signal stop the call of `trainer.train(...)`.
 
-    The trainer finishes its step, writes a checkpoint and ends; then Preempted or Interrupted is raised. The signal may
-    instead break the step, by killing a worker or another rank. Then the same error is raised, and the run can resume
-    from its last checkpoint.
+    After a signal, the trainer finishes its step, writes a checkpoint and ends. Then Preempted or Interrupted is
+    raised. The signal may instead break the step, because it kills a worker or another training process. Then the same
+    error is raised, and the run can resume from its last checkpoint.
     """
     stop = _stop
     if stop is None:

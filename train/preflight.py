@@ -11,10 +11,10 @@ from gra.train.settings import StudentSettings
 
 
 def problems(student: StudentSettings | None, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return why the student `student.model` is not available on the hub; [] if it is available.
+    """Return a problem if the student `student.model` is not available on the hub; [] if it is available.
 
-    Return [] also if the student does not come from the hub but from a folder or an input, or is built from scratch.
-    Return [] also if `student` is None: then its settings are invalid, which `check` reports.
+    If the student comes from a folder or an input, or is built from scratch, return [] without a check. If `student` is
+    None because its settings are invalid, return [], because `check` reports that.
     """
     if (
         student is None

@@ -36,10 +36,12 @@ NOT_HASHED = (
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write `output/tokens` (see train/data/tokenised.py) and return counts of samples, rows and tokens.
+    """Tokenise the data, write `output/tokens` (see train/data/tokenised.py), and return counts of samples, rows and
+    tokens.
 
     The counts are samples, rows (of the data), rows_fed (to the trainer), tokens, trained_tokens, truncated, dropped
-    and held_out. Raises ConfigError for what `check` finds, TrainError if data or tokenizer cannot be used.
+    and held_out. Raises ConfigError for faults that `check` finds. Raises TrainError if data or tokenizer cannot be
+    used.
     """
     from gra.train.report import card
 
@@ -65,7 +67,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - of any working folder
 def check(config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
     """Return all faults that can be found before any work.
 
-    Faults of settings that only training needs (GPUs, batches, kernels) are left to the check of the stage `train`.
+    Settings that only training needs (GPUs, batches, kernels) are not checked here. The check of the stage `train`
+    reports their faults.
     """
     unreadable = {problem.key for problem in parse(TrainSettings, config)[1]}
     decisive = {f"sft.{key}" for key in tokenised.RECIPE} | {f"student.{key}" for key in STUDENT} | unreadable

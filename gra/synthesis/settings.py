@@ -215,16 +215,19 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """The largest number of proposals per round. If `max_proposals` is None, a round ends
-        earlier once it keeps too few proposals to reach `samples_per_round` within the limit (committee/stopping.py)."""
+        """The largest number of proposals per round. If `max_proposals` is None, a round ends earlier once it keeps too
+        few proposals to reach `samples_per_round` within the limit (committee/stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
 def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
-    """Return the decoding parameters for one attempt at the step `step`. `attempt` counts from 0. If a step is decoded
-    greedily, its later attempts are sampled, since greedy decoding would repeat itself. `cuts`: how many earlier
-    attempts gave a truncated reply. In the step `respond`, each such attempt doubles `max_tokens`, up to `long_answers`
-    times its setting. The step `rewrite` (stage `refine`) is decoded like `respond`."""
+    """Return the decoding parameters for one attempt at the step `step`. The step `rewrite` of the stage `refine` is
+    decoded like `respond`.
+
+    `attempt`: the number of the attempt, from 0. If the first attempt is decoded greedily, later ones are sampled,
+    because greedy decoding would repeat itself. `cuts`: how many earlier attempts gave a truncated reply. In the step
+    `respond`, each truncated reply doubles `max_tokens`, up to `long_answers` times its setting.
+    """
     step = "respond" if step == "rewrite" else step
     decoding: Decoding = getattr(settings.decoding, step)
     temperature = decoding.temperature if attempt == 0 else max(decoding.temperature, 0.5)

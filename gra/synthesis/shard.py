@@ -56,9 +56,11 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the calls of the shard and record them in the journal in `output`. inputs["previous"]: the folder into which
-    the previous round was merged; it holds the samples of all earlier rounds. Raises the same errors as a synthesis
-    without shards."""
+    """Make the model calls of one shard, which is a part of a round, and record them in the journal in `output`.
+
+    The folder inputs["previous"] holds the samples of all earlier rounds. It was made by merging the shards of the
+    previous round. Raises the same errors as a synthesis without shards.
+    """
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     given = parsed(config)

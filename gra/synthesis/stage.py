@@ -86,8 +86,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the files whose content decides the output: the seeds, the prompts in use, and the benchmarks for
-    decontamination."""
+    """Return the files whose content decides the output. These are the seeds, the prompts in use, and the benchmarks
+    for decontamination."""
     synthesis = config.get("synthesis") or {}
     files = {f"synthesis.prompts/{name}": path for name, path in prompts.sources(synthesis.get("prompts")).items()}
     seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
@@ -98,10 +98,13 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """Return the jobs that prepare the run that writes `output`, and the config for this run, which starts after them.
-    The jobs form waves, one after the other; `count` jobs, called shards, share each round. With the returned config,
-    the run imports the calls that the jobs recorded. Raises StoreError if the run is unfinished and was begun with
-    another number of shards."""
+    """Divide a synthesis among several jobs. Return these jobs, and the config for the run that follows them and writes
+    `output`.
+
+    The jobs form waves, which run one after the other. In each round, `count` jobs, called shards, make the model calls
+    and record them. With the returned config, the run imports the recorded calls. Raises StoreError if the run is
+    unfinished and was begun with another number of shards.
+    """
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
     rounds = SynthesisSettings.model_validate(config["synthesis"]).rounds
@@ -109,8 +112,8 @@ def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave]
 
 
 def whole(config: dict[str, Any], output: Path) -> Path | None:
-    """Return a finished folder that already holds the results of this shard or merge; None if there is none, or if the
-    run is not divided into shards."""
+    """Return a finished folder that already holds the results of this shard, or of this merge of shards. Return None if
+    there is no such folder, or if the run is not divided into shards."""
     shards = SynthesisRuntime.model_validate(config["runtime"]).shards
     if shards is None:
         return None
@@ -126,7 +129,7 @@ def outlook(
     earlier: Sequence[Path],
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, how many calls and model loads the run is expected to need. The config must be valid."""
+    """Return how many calls and model loads the run is expected to need, for `gra plan`. The config must be valid."""
     given = parsed(config)
     count = trial.count(given.seeds, inputs)
     found = price.outlook(given, count, [*([own] if own is not None else []), *earlier], own)
@@ -140,9 +143,9 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return the faults outside the config that would stop a run: unusable seeds, models that no server lists,
-    unreadable benchmark files, an unavailable embedder. Faults that `check` reports, and faults that they cause, are
-    not repeated here."""
+    """Return the faults outside the config that would stop a run. These are unusable seeds, models that no server
+    lists, unreadable benchmark files, and an unavailable embedding model. Faults that `check` reports, and faults that
+    follow from them, are not repeated here."""
     if any(section not in config for section in SECTIONS):
         return []
     problems = trial.problems(parse(SeedSettings, config["seeds"])[0], inputs)
@@ -155,8 +158,11 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed.
-    Raises NothingKept if no sample was kept; its message says why the samples were dropped."""
+    """Run the synthesis, write its data folder to `output`, and return its metrics.
+
+    Raises ConfigError, SeedError, ServerError or StoreError if the run cannot be completed. Raises NothingKept if no
+    sample was kept. The message of NothingKept says why the samples were dropped.
+    """
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

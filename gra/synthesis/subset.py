@@ -37,8 +37,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of config and inputs. If an input is None, an earlier step has not made it yet, and its content
-    is not checked."""
+    """Return all faults of the config and the inputs. If an input is None because an earlier step has not made it yet,
+    its content is not checked."""
     settings, problems = parse(SubsetStageSettings, config)
     names = _data(inputs)
     problems += [
@@ -85,14 +85,18 @@ def _combinations(subset: SubsetSettings, like: bool) -> list[Problem]:
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": an unfinished folder of this stage holds no work worth keeping, because making it again costs
+    """Return "", because an unfinished folder of this stage holds no work worth keeping. Making it again costs
     nothing."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder. Raises ConfigError for an invalid config. Raises StoreError if data cannot be read, if no
-    sample can be chosen, or if the number of samples depends on a number of tokens that is not known."""
+    """Write the chosen samples to a new data folder. Return the number of samples that were chosen, wanted and
+    available.
+
+    Raises ConfigError for an invalid config. Raises StoreError if data cannot be read or if no sample can be chosen.
+    Raises StoreError also if the number of samples follows from a number of tokens that is not known.
+    """
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = SubsetStageSettings.model_validate(config)

@@ -16,16 +16,16 @@ FIRST_LOOK = 50  # number of reviewed samples at the first report; the number do
 
 
 class Watch:
-    """Watches one run. `state`: the health statistics that the watch updates; a caller that reads them passes its own
-    object. Outcomes must be added in a fixed order."""
+    """Watches the committee of one run. Outcomes must be added in a fixed order. `state`: the statistics of the
+    committee's health, which the watch updates. A caller that wants to read them passes its own object."""
 
     def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
         self._limit, self._health = settings.stop_when_blind, state or health.Health()
         self._reported, self._report_at = set[str](), FIRST_LOOK
 
     def add(self, outcome: Outcome) -> None:
-        """Count the outcome of a proposal. New faults are logged after the first 50 reviewed samples, and each time the
-        number of reviewed samples has doubled."""
+        """Count the outcome of a proposal. New faults of the committee are logged after the first 50 reviewed samples,
+        and each time the number of reviewed samples has doubled."""
         self._health.add(outcome)
         if self._health.reviewed >= self._report_at:
             self._report_at *= 2
@@ -39,8 +39,8 @@ class Watch:
                 log.warning("COMMITTEE: %s", printable(text))
 
     def is_blind(self) -> bool:
-        """Return whether the run has to end now, because at least `stop_when_blind` samples have reviews and these
-        reviews carry no information."""
+        """Return whether the run has to end now. It has to end if at least `stop_when_blind` samples were reviewed and
+        the reviews carry no information."""
         limit = self._limit
         return limit is not None and self._health.reviewed >= limit and health.blind(self._health.account())
 

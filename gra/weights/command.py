@@ -22,8 +22,11 @@ from gra.weights.student import make
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the named models and return the exit code. Raises ConfigError, before any download, if a name or a pool's
-    file is invalid. Raises FetchError, after all models were tried, if one of them could not be fetched."""
+    """Fetch the weights of the named models and return the exit code. Without names, print the names of all models.
+
+    If a name or a pool's file is invalid, ConfigError is raised before any download. If one of the models could not be
+    fetched, FetchError is raised after all models were tried.
+    """
     parser = argparse.ArgumentParser(
         prog="gra fetch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,8 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def catalogue(*folders: Path) -> dict[str, dict[str, Weights]]:
-    """Return {pool: {model: weights}}, read from the files pool/*.yaml in each of `folders` and in the project's conf
-    folder. Raises ConfigError for an invalid file."""
+    """Return the weights of all models as {pool: {model: weights}}. They are read from the files pool/*.yaml in each of
+    `folders` and in the project's conf folder. Raises ConfigError for an invalid file."""
     from omegaconf import OmegaConf
     from yaml import YAMLError
 

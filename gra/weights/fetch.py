@@ -20,10 +20,11 @@ class FetchError(GraError):
 
 
 def fetch(name: str, weights: Weights, say: sources.Say) -> Path:
-    """Return the path of the weights of model `name` in the cache; download them if they are missing. `say`: a function
-    that gets progress lines.
+    """Return the path of the weights of the model `name` in the cache. If they are missing, download them first. `say`:
+    a function that gets progress lines.
 
-    Raises FetchError with the error of each source, and StoreError if the cache cannot be written.
+    If no source delivers the weights, FetchError is raised with the error of each source. If the cache cannot be
+    written, StoreError is raised.
     """
     target = path_of(weights)
     if _right(target, weights):

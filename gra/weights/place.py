@@ -22,14 +22,14 @@ def folder() -> Path:
 
 
 def path_of(weights: Weights) -> Path:
-    """Return the path of the weight file in the cache, whether or not it exists. The path contains the file's hash, so
-    the file is never replaced by other weights."""
+    """Return the path of the weight file in the cache, even if the file does not exist. The path contains the file's
+    hash, so other weights never replace the file."""
     return folder() / weights.sha256[:16] / weights.file
 
 
 def fault(weights: Weights) -> str | None:
-    """Return why the weight file cannot be used, as the end of a sentence ("are missing"); None if it can be used. Each
-    process hashes the file only once (about a second per gigabyte)."""
+    """Return why the weight file cannot be used, as the end of a sentence, e.g. "are missing". Return None if it can be
+    used. The file is hashed once per process, which takes about a second per gigabyte."""
     try:
         path = path_of(weights)
         found = path.stat()

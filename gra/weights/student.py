@@ -39,8 +39,8 @@ SOURCE = "SOURCE"  # name of the file that says from which weights a folder was 
 
 
 def folder(name: str) -> Path:
-    """Return the folder in the cache for the student `name`; the files conf/student/*.yaml name such folders. Raises
-    StoreError if GRA_CACHE=off."""
+    """Return the folder in the cache for the student `name`. The files conf/student/*.yaml refer to such folders.
+    Raises StoreError if GRA_CACHE=off."""
     root = cache.root()
     if root is None:
         raise StoreError(
@@ -50,16 +50,17 @@ def folder(name: str) -> Path:
 
 
 def command_for(path: Path) -> str | None:
-    """Return the command that makes the student folder `path`; None if `path` is not a folder for a student in the
-    cache."""
+    """Return the command that makes the student folder `path`. Return None if `path` is not the folder of a student in
+    the cache."""
     root = cache.root()
     below = None if root is None else root / "students"
     return f"gra fetch students {path.name}" if below is not None and path.parent == below else None
 
 
 def make(name: str, weights: Weights, say: Say) -> Path:
-    """Return the student's folder; if it is missing, convert the fetched file. `say`: a function that gets progress
-    lines. If the conversion fails, raises StoreError with the last lines of its output."""
+    """Return the folder of the student `name`. If it is missing, make it by converting the fetched file. `say`: a
+    function that gets progress lines. If the conversion fails, StoreError is raised with the last lines of its
+    output."""
     target = folder(name)
     if _made_of(target, weights.sha256):
         say(f"{name}: already converted: {target}")
@@ -84,8 +85,8 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 
 def label(form: str, file: str, sha256: str) -> str:
-    """Return the content of the file QUANTIZED, e.g. "4-bit (Q4_1): FILE, sha256 ..." if the quantisation `form` is
-    Q4_1."""
+    """Return the content of the file QUANTIZED, which says how the weights were quantised. If the quantisation `form`
+    is Q4_1, it is "4-bit (Q4_1): FILE, sha256 ..."."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
 
@@ -99,8 +100,8 @@ def _made_of(folder: Path, sha256: str) -> bool:
 
 
 def give_turns(model: Any, tokenizer: Any) -> None:
-    """Set Gemma's chat template if the model has no template and its tokenizer has Gemma's turn tokens. Other models
-    stay unchanged; training gives them another template.
+    """Set Gemma's chat template if the tokenizer has no template but has Gemma's turn tokens. Other models stay
+    unchanged.
 
     With Gemma's template, a reply ends with the end-of-turn token or with the base model's end-of-text token.
     """
@@ -114,7 +115,8 @@ def give_turns(model: Any, tokenizer: Any) -> None:
 
 
 def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> None:
-    """Write the model and its tokenizer to `target`. Raises OSError, and ImportError if the package `gguf` is missing."""
+    """Convert the GGUF file `source` to a Transformers model and its tokenizer, and write both to the folder `target`.
+    Raises OSError, and ImportError if the package `gguf` is missing."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

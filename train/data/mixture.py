@@ -34,16 +34,17 @@ def folders(inputs: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def weights(sft: SftSettings) -> dict[str, float]:
-    """Return the weight of each data folder by the name of its input, sorted by name; {"data": 1.0} without
-    `sft.mix`."""
+    """Return the weight of each data folder in the mixture, sorted by name. The keys are the names of the inputs.
+    Without `sft.mix`, the result is {"data": 1.0}."""
     return dict(sorted((sft.mix or {"data": 1.0}).items()))
 
 
 def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """Divide `total` samples in proportion to `weights` and return a whole number for each name. Leftover samples go to
-    the largest remainders; of equal remainders, to the first name.
+    """Divide `total` samples in proportion to `weights`, and return a whole number for each name. Samples that are left
+    after rounding down go to the names with the largest remainders. If remainders are equal, the first name gets the
+    sample.
 
-    The division is exact: a weight counts as the decimal number that the user wrote, so 0.1 is one tenth.
+    The division is exact. A weight counts as the decimal number that the user wrote, so 0.1 is one tenth.
     """
     parts = {name: Fraction(str(weight)) for name, weight in sorted(weights.items())}
     whole = sum(parts.values())
@@ -56,8 +57,8 @@ def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
 
 
 def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most: int | None = None) -> int:
-    """Return how many samples the largest mixture with these weights has. `available`: the number of samples in each
-    folder. The result is `at_most` or less; it is 0 if the folders have too few samples for a mixture of one."""
+    """Return the number of samples in the largest mixture with these weights. It is at most `at_most`, and 0 if the
+    folders cannot even fill a mixture of one sample. `available`: the number of samples in each folder."""
     whole = sum(Fraction(str(weight)) for weight in weights.values())
     total = min(int((available[name] + 1) * whole / Fraction(str(weight))) for name, weight in weights.items())
     total = total if at_most is None else min(total, at_most)
@@ -67,11 +68,11 @@ def largest(weights: Mapping[str, float], available: Mapping[str, int], at_most:
 
 
 def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
-    """Return the number of samples to hold out for the validation loss.
+    """Return the number of samples to hold out for the validation loss. `rows`: the number of rows in each folder.
 
-    If `sft.held_out` is a number of samples, it is that number; if it is null, 0. If `sft.held_out` is a fraction, it
-    counts as a fraction of the largest mixture that the weights allow, not of `sft.limit`. Training sets of different
-    sizes are therefore validated on the same samples. `rows`: the number of rows in each folder.
+    If `sft.held_out` is a number of samples, the result is this number. If it is null, the result is 0. If it is a
+    fraction, the result is this fraction of the largest mixture that the weights allow. `sft.limit` does not change the
+    result, so training sets of different sizes are validated on the same samples.
     """
     if sft.held_out is None:
         return 0
@@ -79,9 +80,10 @@ def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
 
 
 def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
-    """Return the row numbers of a folder with `rows` rows, in the order in which samples are taken.
+    """Return the row numbers of a folder in the order in which its samples are taken. `rows`: the number of rows of the
+    folder. `mixed`: whether the training set is a mixture of several folders.
 
-    In a mixture each folder has a different order. With the same order, folders made from the same seeds would
+    In a mixture each folder has a different order. If all had the same order, folders made from the same seeds would
     contribute the same rows.
     """
     numbers = list(range(rows))
@@ -90,16 +92,16 @@ def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
 
 
 def held_out_order(name: str, rows: int, seed: int) -> list[int]:
-    """Return the row numbers in the order in which held-out samples are taken. It does not depend on the order for
-    training."""
+    """Return the row numbers of a folder in the order in which samples are held out. This order does not depend on the
+    order for training."""
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}/held_out").shuffle(numbers)
     return numbers
 
 
 def check(sft: SftSettings, inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults in the names of the data inputs, in the weights, and in the numbers of samples. Only the config
-    and the number of rows in each file are read."""
+    """Return the faults in the names of the data inputs, in the mixture weights, and in the numbers of samples. Only
+    the config and the number of rows in each file are read."""
     names = [name for name in sorted(inputs) if is_data(name)]
     found = [
         Problem(f"inputs.{name}", "this stage has no such input", f"name data folders data or {PREFIX}NAME")

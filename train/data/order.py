@@ -37,11 +37,11 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """Return the row numbers 0 to `samples` - 1 in a random order, which `seed` decides. The list is extended to a
-    multiple of `multiple` by repeating the number `samples`, which is the number of the blank row.
+    """Return the row numbers 0 to `samples` - 1 in a random order, which `seed` decides. The list is filled up to a
+    multiple of `multiple` with the number of the blank row, which is `samples`.
 
-    `lengths`: the tokens of each row. If they are given, each group of `batch` consecutive rows, except the last group,
-    has similar lengths.
+    `lengths`: the number of tokens of each row. If it is given, each whole group of `batch` consecutive rows has
+    similar lengths.
     """
     import torch
 
@@ -74,11 +74,12 @@ def sampler(
     lengths: Sequence[int] | None = None,
     batch: int = 1,
 ) -> Sampler[int]:
-    """Return a sampler that yields row numbers in the order that the function `order` returns.
+    """Return a sampler that yields row numbers in the order that the function `order` returns. The data set has
+    `samples` rows and, if `multiple` is above 1, a blank row.
 
-    The data set has `samples` rows and, if `multiple` is above 1, a blank row. At the start of each epoch the sampler
-    calls the function `epoch` to get the epoch's number. It cannot rely on accelerate, which after a resume with
-    several processes does not tell the sampler this number (accelerate 1.15, SkipBatchSampler).
+    `epoch`: a function that returns the number of the epoch. The sampler calls it at the start of each epoch. It cannot
+    rely on accelerate, which after a resume with several processes does not tell the sampler this number (accelerate
+    1.15, SkipBatchSampler).
     """
     from torch.utils.data import Sampler
 
@@ -95,7 +96,7 @@ def sampler(
 def epoch_of(state: Any) -> int:
     """Return the number of the epoch that is starting or resuming. `state`: the trainer's state.
 
-    At the start of an epoch, the state's `epoch` is a whole number. If the run resumes in the middle of an epoch,
-    `epoch` has a fraction, which is dropped.
+    At the start of an epoch, `state.epoch` is a whole number. If the run resumes in the middle of an epoch,
+    `state.epoch` has a fraction, which is dropped.
     """
     return int(state.epoch or 0)

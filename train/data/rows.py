@@ -33,8 +33,8 @@ Conversation = list[templates.Message]
 class Sample:
     """One tokenised conversation.
 
-    `ids` and `labels` have equal lengths; a label is the token's id or IGNORED. `cut`: whether the conversation was
-    truncated.
+    `ids` and `labels` have equal lengths. A label is the token's id, or IGNORED if the token is not trained. `cut`:
+    whether the conversation was truncated.
     """
 
     ids: list[int]
@@ -48,7 +48,8 @@ def path_of(folder: Path) -> Path:
 
 
 def count_rows(folder: Path) -> int | None:
-    """Return the number of rows of a data folder, from the footer of its parquet file; None if that cannot be read."""
+    """Return the number of rows of a data folder; None if it cannot be read. Only the footer of the folder's parquet
+    file is read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -59,8 +60,8 @@ def count_rows(folder: Path) -> int | None:
 
 
 def require_rows(folder: Path) -> int:
-    """Return the number of rows of a data folder. Raises TrainError if its file is missing, unreadable, empty or has no
-    column `messages`."""
+    """Return the number of rows of a data folder. Raises TrainError if the folder's parquet file is missing, unreadable
+    or empty, or has no column `messages`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -79,10 +80,11 @@ def require_rows(folder: Path) -> int:
 
 
 def read_conversations(folder: Path, wanted: np.ndarray) -> Iterator[tuple[np.ndarray, list[Conversation]]]:
-    """Yield (row numbers, conversations) for some rows of a data folder, in file order, at most CHUNK rows at a time.
+    """Yield (row numbers, conversations) for the rows `wanted` of a data folder, in file order, at most CHUNK rows at a
+    time.
 
-    `wanted`: the numbers of these rows, ascending. Row groups of the file without such a row are not read. Raises
-    TrainError if the file is damaged.
+    `wanted`: row numbers in ascending order. Row groups of the file that contain none of these rows are not read.
+    Raises TrainError if the file is damaged.
     """
     import numpy as np
     import pyarrow as pa
@@ -114,8 +116,8 @@ def _unreadable(path: Path, why: object) -> TrainError:
 
 
 class Tokeniser:
-    """Turns conversations into samples. `tokenizer`: a tokenizer on which the chat template is installed. `cutoff`: the
-    maximum number of tokens of a sample."""
+    """Turns conversations into tokenised samples. `tokenizer`: a tokenizer on which the chat template is installed.
+    `cutoff`: the maximum number of tokens of a sample."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, cutoff: int):
         self._tokenizer: Any = tokenizer
@@ -128,9 +130,10 @@ class Tokeniser:
             self._backend.encode_special_tokens = False
 
     def encode(self, conversations: Sequence[Conversation]) -> list[Sample | str]:
-        """Return a sample for each conversation or, if the conversation is dropped, the reason (one of REASONS).
+        """Return a sample for each conversation. If a conversation is dropped, return the reason (one of REASONS) in
+        its place.
 
-        A sample longer than the cutoff is truncated and marked as cut.
+        A sample that is longer than the cutoff is truncated and marked as cut.
         """
         faults = [self._fault(conversation) for conversation in conversations]
         usable = [conversation for conversation, fault in zip(conversations, faults, strict=True) if fault is None]

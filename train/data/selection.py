@@ -35,7 +35,7 @@ Picks = list[tuple["Source", np.ndarray]]  # the selected rows of each folder, a
 
 
 class Scratch:
-    """Two files with the tokens of all samples, one sample after the other. One file holds the token ids (int32), the
+    """Two files with the tokens of all samples, one sample after the other. One file holds the token ids (int32). The
     other holds for each token whether it is trained (bool)."""
 
     def __init__(self, folder: Path):
@@ -80,8 +80,8 @@ class Scratch:
 
 
 class Source:
-    """One data folder and what is known about each of its rows: whether it can be used, how long it is, and where its
-    tokens are."""
+    """One data folder. For each of its rows it records whether the row can be used, how long it is, and where its
+    tokens are in the scratch files."""
 
     def __init__(self, name: str, folder: Path):
         self.name, self.folder = name, folder
@@ -93,7 +93,7 @@ class Source:
         self._said = time.monotonic()
 
     def tokenise(self, rows: np.ndarray, tokeniser: data.Tokeniser, scratch: Scratch) -> None:
-        """Tokenise the rows with the numbers `rows` and add their tokens to `scratch`. Rows that are tokenised already
+        """Tokenise the rows with the numbers `rows`, and add their tokens to `scratch`. Rows that are already tokenised
         are skipped."""
         wanted = np.sort(rows[self.fate[rows] == UNSEEN])
         done = 0
@@ -122,8 +122,8 @@ class Source:
 
 
 class Selection:
-    """The selection of one training set: first the held-out samples, then the samples to train on from the remaining
-    rows."""
+    """The selection of the samples of one training set. The method `held_out` selects the held-out samples. After it,
+    the method `training` selects the samples to train on from the remaining rows."""
 
     def __init__(
         self, sft: SftSettings, seed: int, folders: Mapping[str, Path], tokeniser: data.Tokeniser, scratch: Scratch
@@ -154,8 +154,8 @@ class Selection:
         return self._held
 
     def training(self) -> Picks:
-        """Return the samples to train on. Raises TrainError if there are none. In a mixture, raises it also if there
-        are fewer than `sft.limit`."""
+        """Return the samples to train on. Raises TrainError if there are none or if, in a mixture, there are fewer than
+        `sft.limit`."""
         mixed, limit = self.sft.mix is not None, self.sft.limit
         weights = mixture.weights(self.sft)
         counts: Mapping[str, int | None] = (
@@ -242,8 +242,11 @@ def _encode_ahead(
 
 
 def account(selection: Selection, training: Picks, held: Picks) -> dict[str, Any]:
-    """Return how many rows became samples, were held out, were dropped or were not drawn, and statistics of the
-    samples' lengths. The four numbers add up to the number of rows. `training`, `held`: the selected rows."""
+    """Return what became of the rows, and statistics of the samples' lengths. `training`, `held`: the selected rows.
+
+    A row becomes a sample to train on, is held out, is dropped, or is not drawn. The numbers of these four kinds of
+    rows add up to the number of rows.
+    """
     rows = sum(source.rows for source in selection.sources.values())
     dropped = _sum(selection.sources.values())
     kept, aside = _statistics(training, selection.sft.cutoff_length), _statistics(held, selection.sft.cutoff_length)

@@ -55,12 +55,12 @@ POLL_SECONDS = 0.2
 
 
 def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Path:
-    """Return the folder with the tokenised training set for `settings`. If the input `tokens` is set, it is that
-    input's subfolder tokens/; otherwise it is `output/tokens`.
+    """Return the folder with the tokenised training set for `settings`, which is made if it does not exist.
 
-    If `output/tokens` is needed, the first process (RANK=0, or no RANK) makes it, while the others wait. No process
-    group is needed, and no model is loaded. Raises TrainError if data or tokenizer cannot be used, if the input
-    `tokens` does not match this run, or if the first process does not finish in time.
+    If the input `tokens` is set, the folder is the subfolder tokens/ of this input. Otherwise it is `output/tokens`,
+    which the first process (RANK=0, or no RANK) makes while the others wait. No process group is needed, and no model
+    is loaded. Raises TrainError if data or tokenizer cannot be used, if the input `tokens` does not match this run, or
+    if the first process does not finish in time.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     tokenizer = _tokenizer(settings, inputs)
@@ -78,11 +78,11 @@ def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Pa
 
 
 def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
-    """Return (training set, held-out set, content of account.json) of the tokenised training set in `folder`. The sets
-    are memory-mapped; the held-out set is None if there is none.
+    """Return the tokenised training set in `folder` as (training set, held-out set, content of account.json). The
+    held-out set is None if there is none. Both sets are memory-mapped.
 
-    The held-out set is the trainer's `eval_dataset` and is packed like the training set. A mean of its loss has to be
-    weighted by trained tokens, because rows and batches have different numbers of them.
+    The held-out set is the trainer's `eval_dataset` and is packed like the training set. Its mean loss must be weighted
+    by trained tokens, because rows and batches have different numbers of them.
     """
     from datasets import Dataset
 
@@ -95,7 +95,7 @@ def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
 
 
 def discard(output: Path) -> None:
-    """Remove the folder of tokens from a finished run's folder.
+    """Remove the tokens from the folder of a finished run.
 
     The tokens are as large as the data and quick to make again. What became of every row is also in metrics.json.
     """
@@ -104,11 +104,11 @@ def discard(output: Path) -> None:
 
 
 def check(sft: SftSettings, seed: object, folder: Path | None) -> list[Problem]:
-    """Return the faults of the input `tokens` that can be found without the tokenizer. `folder`: that input; None if an
-    earlier step has not made it yet.
+    """Return the faults of the input `tokens` that can be found without the tokenizer. `folder`: the folder of this
+    input; None if an earlier step has not made it yet.
 
-    The faults are that the folder is incomplete or was made for another recipe. `ensure` later compares the data, the
-    tokenizer and the template.
+    It is a fault if the folder is incomplete or was made for another recipe. The function `ensure` later compares the
+    data, the tokenizer and the template.
     """
     if folder is None or not folder.is_dir():  # the caller reports a missing folder
         return []

@@ -9,20 +9,21 @@ from gra.train.settings import RuntimeSettings, SftSettings
 
 
 def world_size() -> int:
-    """Return the number of processes that train together (WORLD_SIZE from torchrun or a Slurm launcher; 1 without one)."""
+    """Return the number of processes that train together. torchrun and Slurm launchers set it as WORLD_SIZE. Without a
+    launcher it is 1."""
     text = os.environ.get("WORLD_SIZE", "1")
     return int(text) if text.isdigit() and int(text) > 0 else 1
 
 
 def near_multiples(value: int, step: int) -> str:
-    """Return the multiples of `step` next to `value`, one below and one above, as text for an error's remedy."""
+    """Return the multiples of `step` just below and just above `value`, as text for an error's remedy."""
     below = value // step * step
     return f"{below} or {below + step}" if below else str(step)
 
 
 def problems(sft: SftSettings, runtime: RuntimeSettings, world: int) -> list[Problem]:
-    """Return a problem if sft.global_batch cannot be divided evenly over `world` processes and their forward passes;
-    else []. Its remedy contains the nearest batch sizes that fit."""
+    """Return a problem if `sft.global_batch` cannot be divided evenly among `world` processes and their forward passes.
+    Return [] if it can. The remedy of the problem names the nearest batch sizes that fit."""
     if runtime.per_device_batch is None:
         if sft.global_batch % world == 0:
             return []

@@ -40,7 +40,8 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """The resources that a recipe can use: the visible GPUs, the installed packages of PACKAGES, and a C++ compiler."""
+    """The resources that a recipe can use. These are the visible GPUs, the installed packages among PACKAGES, and a C++
+    compiler."""
 
     gpus: tuple[Gpu, ...] = ()
     packages: frozenset[str] = field(default_factory=frozenset)
@@ -48,8 +49,8 @@ class Machine:
 
 
 def here() -> Machine:
-    """Return the machine as this process sees it (CUDA_VISIBLE_DEVICES, torch's build). But while a config is checked
-    for a batch job, return the machine that the job requests."""
+    """Return the resources of the machine that this process can use. CUDA_VISIBLE_DEVICES and the build of torch decide
+    which GPUs count. While a config is checked for a batch job, return the resources that the job requests."""
     if (gpus := requested_gpus()) is not None:
         return Machine((Gpu("requested"),) * gpus, frozenset(PACKAGES))
     packages = frozenset(name for name in PACKAGES if importlib.util.find_spec(name) is not None)
@@ -76,11 +77,11 @@ def _gpus(visible: str | None, build: str) -> tuple[Gpu, ...]:
 
 
 def chosen(gpus: list[Gpu], visible: str | None) -> list[Gpu]:
-    """Return those of `gpus` that the environment variable CUDA_VISIBLE_DEVICES selects. `visible`: its value; None
-    selects all.
+    """Return those of `gpus` that the environment variable CUDA_VISIBLE_DEVICES selects. `visible`: the variable's
+    value; None selects all GPUs.
 
-    An entry is an index or a UUID. UUIDs are not looked up: each UUID counts as one more GPU of the same kind as the
-    first GPU. As in CUDA, the first entry that names no GPU and all entries after it are ignored.
+    An entry of the variable is an index or a UUID. UUIDs are not looked up. Each UUID counts as one more GPU of the
+    same kind as the first GPU. As in CUDA, the first entry that names no GPU and all entries after it are ignored.
     """
     if visible is None or not gpus:
         return gpus
@@ -108,7 +109,7 @@ def _nvidia_smi() -> list[Gpu]:
 
 
 def parse(text: str) -> list[Gpu]:
-    """Return the GPUs that nvidia-smi lists in `text`, in lines such as `9.0, NVIDIA H100 80GB HBM3`."""
+    """Return the GPUs that nvidia-smi lists in `text`. A line has the form `9.0, NVIDIA H100 80GB HBM3`."""
     found = []
     for line in text.splitlines():
         number, _, name = (part.strip() for part in line.partition(","))

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 
 def active(sft: SftSettings, processes: int) -> str | None:
-    """Return `zero2` or `zero3` if several processes train and the recipe sets `sft.sharding`, else None."""
+    """Return the sharding that the training uses, `zero2` or `zero3`. Return None if the recipe does not set
+    `sft.sharding` or if only one process trains."""
     return sft.sharding if processes > 1 else None
 
 
@@ -62,9 +63,9 @@ def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
 
 
 def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) -> None:
-    """Raise TrainError if a checkpoint's shards do not fit this run.
+    """Raise TrainError if this run cannot read the shards of a checkpoint.
 
-    `there`: the `facts` of the checkpoint; `here`: the `facts` of this run.
+    `there`: the `facts` of the checkpoint. `here`: the `facts` of this run.
 
     A checkpoint without shards can be resumed by any number of processes. But if this number has changed, some
     processes find no saved random state (for dropout), or some saved states are not used.
@@ -87,8 +88,8 @@ def path_of(kind: str) -> Path:
 
 
 def start(kind: str, gpu: bool) -> dict[str, Any]:
-    """Create the process group and return DeepSpeed's configuration for SFTConfig. Call this function before creating
-    the SFTConfig."""
+    """Prepare DeepSpeed, and return its configuration for SFTConfig. On a CPU, also create the process group. Call this
+    function before creating the SFTConfig."""
     if not gpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
@@ -108,13 +109,14 @@ def start(kind: str, gpu: bool) -> dict[str, Any]:
 
 
 def rows(weight: Any) -> int:
-    """Return the size of a weight's first dimension. If zero3 has replaced the weight by an empty tensor, it is read
-    from the attribute `ds_shape`."""
+    """Return the size of a weight's first dimension. If zero3 has replaced the weight by an empty tensor, the size
+    comes from the weight's attribute `ds_shape`."""
     return int((getattr(weight, "ds_shape", None) or weight.shape)[0])
 
 
 def size(parameter: Any) -> int:
-    """Return the number of elements of a weight, also if zero3 sharded it or bitsandbytes packed it into 4 bits."""
+    """Return the number of elements of a weight. The number is the same if zero3 sharded the weight or bitsandbytes
+    packed it into 4 bits."""
     packed = getattr(parameter, "quant_state", None)
     return (
         int(packed.shape.numel())
@@ -125,7 +127,8 @@ def size(parameter: Any) -> int:
 
 @contextmanager
 def gathering(model: nn.Module) -> Iterator[None]:
-    """Allow forward passes on a model that zero3 sharded at loading, before a DeepSpeed engine manages it.
+    """While the context lasts, allow forward passes on a model that zero3 sharded at loading and that no DeepSpeed
+    engine manages yet.
 
     The weights of a module are gathered while the module runs, so all processes must run the same passes. Models
     without shards are not changed.
@@ -154,7 +157,7 @@ def gathering(model: nn.Module) -> Iterator[None]:
 
 
 def whole_model(trainer: Any) -> Any:
-    """Return the trained model with complete weights. With zero3, only the first process gets it, and the others get
+    """Return the trained model with complete weights. With zero3, the first process gets the model, and the others get
     None.
 
     All processes must call this function.

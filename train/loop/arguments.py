@@ -20,9 +20,10 @@ CHECKPOINTS = "checkpoints"  # folder in the output folder, removed when the run
 def arguments(settings: TrainSettings, output: Path, rows: int | None = None) -> Any:
     """Return TRL's SFTConfig for a recipe.
 
-    The number of accumulation steps follows from the global batch, the number of processes and the batch per device.
-    The batch per device is `rows` if given, else `runtime.per_device_batch`, else 1. With several processes, this
-    function creates the process group. With sft.sharding=zero3, weights that are loaded afterwards are sharded.
+    `rows`: the batch per device. If it is None, the batch per device is `runtime.per_device_batch` or, if that is null,
+    1. The number of accumulation steps follows from the global batch, the number of processes and the batch per device.
+    With several processes, this function creates the process group. With sft.sharding=zero3, weights that are loaded
+    afterwards are sharded.
     """
     import torch
     from trl import SFTConfig
@@ -80,9 +81,10 @@ def arguments(settings: TrainSettings, output: Path, rows: int | None = None) ->
 
 
 def split_batch(total: int, world: int, per_device: int) -> tuple[int, int]:
-    """Return (sequences per forward pass, accumulation steps). The product of both numbers and `world` is `total`.
+    """Return (sequences per forward pass, accumulation steps) for one process. The product of both numbers and `world`
+    is `total`.
 
-    Raises TrainError if `total` cannot be divided in this way. `train.stage.check` reports that earlier, with the
+    Raises TrainError if `total` cannot be divided in this way. `train.stage.check` reports this fault earlier, with the
     nearest batch sizes that fit.
     """
     share, rest = divmod(total, world)

@@ -32,9 +32,10 @@ UNNAMED = {
 
 
 def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Tracker:
-    """Add the callbacks to `trainer` and return the tracker. The caller has to finish the tracker.
+    """Add the callbacks of the training loop to `trainer`, and return the tracker, which logs to W&B. The caller has to
+    finish the tracker.
 
-    In processes of a rank other than 0, the tracker does nothing.
+    Only the process of rank 0 logs. In other processes the tracker does nothing.
     """
     options = settings.runtime.tracking
     if not trainer.is_world_process_zero():
@@ -50,7 +51,8 @@ def attach(trainer: Any, settings: TrainSettings, inputs: dict[str, Path], outpu
 
 
 def public(settings: TrainSettings, inputs: dict[str, Path]) -> dict[str, Any]:
-    """Return the config for W&B: the settings and the names of the input folders, with absolute paths reduced to their last part.
+    """Return the config that W&B shows. It contains the settings and the names of the input folders. Absolute paths are
+    reduced to their last part.
 
     It contains no secret, because settings must not contain any (`gra.chain.execution.check`).
     """

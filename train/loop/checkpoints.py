@@ -25,7 +25,8 @@ PREFIX = "checkpoint-"
 
 
 def mark(folder: Path, **facts: Any) -> None:
-    """Sync the files of `folder` to disk, then write its mark with their names, their sizes and `facts`."""
+    """Mark the checkpoint `folder` as complete. Its files are synced to disk first. The mark contains their names,
+    their sizes and `facts`."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARK)
     for path in files:
         with path.open("rb+") as handle:
@@ -45,10 +46,10 @@ def facts(folder: Path) -> dict[str, Any] | None:
 
 
 def newest(folder: Path, remove_torn: bool = True) -> Path | None:
-    """Return the newest complete checkpoint in `folder`, or None.
+    """Return the newest complete checkpoint in `folder`; None if there is none.
 
-    Incomplete checkpoints are reported. If `remove_torn` is true, they are also removed, because the trainer would
-    count them when it decides which old checkpoints to delete. Only one of several processes may remove them.
+    Incomplete checkpoints are reported in the log. If `remove_torn` is true, they are also removed, because the trainer
+    would count them when it decides which old checkpoints to delete. Only one of several processes may remove them.
     """
     found = []
     for path in folder.glob(f"{PREFIX}*"):
@@ -65,11 +66,11 @@ def newest(folder: Path, remove_torn: bool = True) -> Path | None:
 
 
 def counts(trainer: Any) -> dict[str, Any]:
-    """Return the counts that TRL's trainer does not save in a checkpoint: the number of tokens seen, and the sums of
-    loss and metrics since the last row of the log.
+    """Return the counts that TRL's trainer does not save in a checkpoint. These are the number of tokens seen, and the
+    sums of loss and metrics since the last row of the log.
 
     A run can stop between two rows of the log, and the next row is computed from these sums. All processes have to call
-    this function. Its result is stored in the checkpoint's mark, where `resume` reads it.
+    this function. Its result is stored in the checkpoint's mark, where the function `resume` reads it.
     """
     since, loss = transformers.unlogged_loss(trainer)
     metrics = trl.unlogged_metrics(trainer)
@@ -84,8 +85,8 @@ def counts(trainer: Any) -> dict[str, Any]:
 
 
 def resume(trainer: Any, checkpoint: Path) -> None:
-    """Make `trainer.train(resume_from_checkpoint=checkpoint)` also restore the counts that the function `counts`
-    returned."""
+    """Make `trainer.train(resume_from_checkpoint=checkpoint)` also restore the counts of the function `counts` from the
+    checkpoint's mark."""
     found = facts(checkpoint) or {}
     log.info("resuming from %s", checkpoint.name)
     trl.set_tokens_seen(trainer, found.get("tokens", 0))

@@ -9,7 +9,8 @@ from typing import Any
 
 @contextmanager
 def kernels(threads: int | None) -> Iterator[None]:
-    """Use deterministic kernels and `threads` threads (None: unchanged) on a CPU, inside this context.
+    """While the context lasts, use deterministic kernels and `threads` threads on a CPU. If `threads` is None, the
+    number of threads is not changed.
 
     On a GPU nothing changes, and results are equal only up to the kernels' rounding.
     """

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> dict[str, int]:
-    """Run the model in `folder` on the prompts, report progress, log the result and return {asked, ended,
-    max_new_tokens}.
+    """Count how many replies of the model in `folder` end before the token limit. Log the result and return {asked,
+    ended, max_new_tokens}.
 
     `held_out`: the rows of the held-out set, with input_ids and labels; None if there are none. The check needs memory
     for another copy of the weights. Prompts that leave no room for a reply are skipped.
@@ -59,7 +59,7 @@ def check(folder: Path, held_out: Any, settings: TrainSettings, device: Any) -> 
 def prompts(tokenizer: Any, held_out: Any, count: int) -> list[list[int]]:
     """Return up to `count` prompts, as lists of token ids.
 
-    First come the held-out rows, each up to its first trained token, then the prompts of prompts.txt.
+    The held-out rows come first, each cut before its first trained token. The prompts of prompts.txt follow.
     """
     rows = (held_out[index] for index in range(min(count, len(held_out) if held_out is not None else 0)))
     found = [ids for ids in (_prompt(row["input_ids"], row["labels"]) for row in rows) if ids]

@@ -42,8 +42,7 @@ log = logging.getLogger(__name__)
 
 @preempt.stoppable
 def train(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Load the student, tokenise the data, train, and write the model. Return the metrics that `train.stage.run`
-    returns.
+    """Load the student, tokenise the data, train, and write the model. Return the metrics of the training.
 
     Raises TrainError if the training fails, and Preempted or Interrupted after a signal.
     """
@@ -116,8 +115,8 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, Any]:
 def build_trainer(
     settings: TrainSettings, inputs: dict[str, Path], output: Path, begun: dict[str, Any] | None = None
 ) -> tuple[SFTTrainer, PreTrainedTokenizerBase, dict[str, Any]]:
-    """Return (trainer, tokenizer, account). The trainer is ready to start, the chat template is installed on the
-    tokenizer, and the account counts what became of every row of the data.
+    """Return (trainer, tokenizer, account). The trainer is ready to start, and the chat template is installed on the
+    tokenizer. The account counts what became of every row of the data.
 
     `begun`: the mark of the checkpoint to resume from, if any.
     """
@@ -180,8 +179,8 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 def finished(output: Path) -> dict[str, float] | None:
     """Return the metrics if an earlier process has finished this run in the folder `output`, else None.
 
-    This can be so because the earlier process was killed after it wrote metrics.json, its last file, but before it
-    ended. The checkpoints and tokens that it left are removed.
+    An earlier process can have been killed after it wrote metrics.json, its last file, but before it ended. The
+    checkpoints and tokens that it left are removed.
     """
     if not ((output / "metrics.json").is_file() and (output / "model").is_dir()):
         return None

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
-    """Return a subclass of TRL's trainer. It is defined inside this function, because importing TRL takes seconds.
-    `facts`: values that are written into every checkpoint's mark.
+    """Return a subclass of TRL's trainer, with the changes that this module describes. `facts`: values that are written
+    into every checkpoint's mark.
 
-    With several processes the last row of the training set must be a blank one (`order.with_blank`).
+    The class is defined inside this function, because importing TRL takes seconds. With several processes, the last row
+    of the training set must be a blank row (`order.with_blank`).
     """
     from trl import SFTTrainer
 

@@ -26,13 +26,12 @@ def problems(sft: SftSettings) -> list[Problem]:
 
 
 def evaluate(trainer: Any) -> dict[str, float]:
-    """Return the loss of `trainer.eval_dataset` in nats per token and add it to the trainer's log.
+    """Return the loss of `trainer.eval_dataset` in nats per token, and add it to the trainer's log. All processes of a
+    run have to call this function.
 
-    All processes of a run have to call this function.
-
-    The rows are divided evenly between the processes, and each process computes batches of
-    `per_device_train_batch_size`. All processes compute the same number of batches, so that sharded weights can be
-    gathered. A process that has no rows left computes a filler batch, which does not count.
+    The rows are divided evenly among the processes, and each process computes batches of `per_device_train_batch_size`.
+    All processes compute the same number of batches, so that sharded weights can be gathered. A process that has no
+    rows left computes a filler batch, which does not count.
     """
     import torch
 

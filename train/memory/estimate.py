@@ -32,8 +32,12 @@ STATE = {
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a model. `intermediate`: the width of the feed-forward layer, summed over the experts that a token
-    passes; `queries`: the number of heads x the width of a head."""
+    """The sizes of a model, from which memory is estimated.
+
+    `weights`: the number of all weights. `embeddings`: the number of weights in the embedding table. `intermediate`:
+    the width of the feed-forward layer, summed over the experts that a token passes. `queries`: the number of heads
+    times the width of a head.
+    """
 
     weights: int
     embeddings: int
@@ -50,8 +54,9 @@ class Shape:
 class Plan:
     """The properties of a recipe and a device that decide how much memory a step needs.
 
-    `trained`: number of weights with a gradient; `length`: tokens per sequence; `frozen`: bytes of each weight that has
-    no gradient; `embeddings_trained`: whether the embeddings or the output layer has a gradient.
+    `trained`: the number of weights that have a gradient. `length`: the number of tokens per sequence. `frozen`: the
+    bytes of each weight that has no gradient. `embeddings_trained`: whether the embeddings or the output layer has a
+    gradient.
     """
 
     trained: int
@@ -91,11 +96,11 @@ class Peak:
 
 
 def rows(shape: Shape, plan: Plan, free: float, share: int, most: int) -> int:
-    """Return the largest number of sequences per forward pass for which a step needs at most SHARE (0.8) of `free`
-    bytes; 1 if even one sequence needs more.
+    """Return the largest number of sequences per forward pass for which a step fits into memory. A step fits if it
+    needs at most SHARE (0.8) of `free` bytes. If even one sequence needs more, return 1.
 
-    The number is a power of two, divides `share` (how many sequences of the global batch one process gets) and is at
-    most `most`.
+    The number is a power of two and at most `most`. It divides `share`, which is the number of sequences of the global
+    batch that one process gets.
     """
     fitting = 1
     while share % (fitting * 2) == 0 and fitting * 2 <= most and peak(shape, plan, fitting * 2).total <= SHARE * free:

@@ -26,11 +26,11 @@ FACT = "per_device_batch"  # the key in a checkpoint's mark
 
 
 def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str, Any] | None) -> int | None:
-    """Return the number of sequences per forward pass.
+    """Return the number of sequences per forward pass. Return None if the global batch is not a multiple of the number
+    of processes, which `loop.arguments.split_batch` reports.
 
     `where`: the student's folder or hub id (its weights are not loaded). `begun`: the mark of the checkpoint to resume
-    from, if any. Return None if the global batch is not a multiple of the number of processes;
-    `loop.arguments.split_batch` reports that.
+    from, if any.
     """
     share, rest = divmod(settings.sft.global_batch, world_size())
     if settings.runtime.per_device_batch is not None or rest:
@@ -63,7 +63,8 @@ def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str,
 
 
 def refuse_unequal(args: Any) -> None:
-    """Raise TrainError if the processes of a run chose different batch sizes. All processes have to call it."""
+    """Raise TrainError if the processes of a run chose different batch sizes. All processes have to call this
+    function."""
     if args.world_size == 1:
         return
     from accelerate.utils import gather_object
@@ -77,10 +78,10 @@ def refuse_unequal(args: Any) -> None:
 
 
 def describe(settings: TrainSettings, where: str, length: int, gpu: bool) -> tuple[estimate.Shape, estimate.Plan]:
-    """Return the sizes of the student and the properties of the recipe, from which memory is estimated.
+    """Return the sizes of the student and the properties of the recipe. Memory is estimated from both.
 
-    The model is created without memory for its weights (torch's device `meta`). `where`: the student's folder or hub
-    id. `length`: tokens per sequence.
+    `where`: the student's folder or hub id. `length`: the number of tokens per sequence. The model is created without
+    memory for its weights (torch's device `meta`).
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

@@ -12,10 +12,10 @@ UNLIMITED = 2**60  # cgroup v1 expresses "no limit" by a number near 2^63
 
 
 def gpu() -> int:
-    """Return the bytes that a run can use on this process's GPU.
+    """Return how many bytes a run can use on this process's GPU.
 
-    A single process can use the memory that is free now. With several processes the result is the GPU's total memory:
-    each process has a GPU for itself, and all processes must get the same number without communication.
+    A single process can use the memory that is free now. With several processes, the result is the GPU's total memory.
+    Each process has a GPU for itself, and all processes must get the same number without communication.
     """
     import torch
 
@@ -27,11 +27,11 @@ def gpu() -> int:
 
 
 def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
-    """Return the bytes of main memory that this process can use.
+    """Return how many bytes of main memory this process can use.
 
-    For a single process they are the system's free memory or, if that is less, the unused part of the job's limit
-    (cgroups). For several training processes they are the machine's memory or, if that is less, the job's limit,
-    divided by the number of processes on this machine.
+    A single process can use the system's free memory or, if that is less, the unused part of the job's limit (cgroups).
+    Several training processes share the machine's memory or, if that is less, the job's limit. This is divided by the
+    number of processes on this machine.
     """
     import psutil
 

@@ -33,8 +33,8 @@ def ran_out(error: BaseException) -> bool:
 
 @dataclass
 class Pass:
-    """What is known about a forward pass: its number of sequences (None: not known yet), and whether activations are
-    recomputed."""
+    """What is known about a forward pass. `rows`: its number of sequences; None if it is not known yet.
+    `checkpointing`: whether activations are recomputed."""
 
     rows: int | None = None
     checkpointing: bool = False
@@ -42,7 +42,8 @@ class Pass:
 
 @contextmanager
 def explained(settings: TrainSettings) -> Iterator[Pass]:
-    """Within this context, turn out-of-memory errors (`ran_out`) into a TrainError that names the keys to change.
+    """While the context lasts, turn out-of-memory errors into a TrainError that names the keys to change. The function
+    `ran_out` recognises such errors.
 
     The context yields a Pass. The caller fills in its values as soon as they are known, and the error's remedy uses
     them.
@@ -58,8 +59,8 @@ def explained(settings: TrainSettings) -> Iterator[Pass]:
 
 
 def remedy(settings: TrainSettings, at: Pass) -> str:
-    """Return, as text, which keys to change so that less memory is needed. Keys that do not change the result come
-    first."""
+    """Return a text that says which keys to change so that the training needs less memory. Keys that do not change the
+    result come first."""
     sft, rows = settings.sft, at.rows
     same = [f"runtime.per_device_batch={rows // 2}"] if rows is not None and rows > 1 else []
     same += [] if at.checkpointing else ["runtime.activation_checkpointing=true"]

@@ -32,8 +32,8 @@ METHODS = {"full": "full-parameter", "lora": "LoRA, merged", "qlora": "QLoRA (4-
 
 
 def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """Return the label that says why the trained model counts as simulated (made with simulated models); None if it
-    does not.
+    """Return the label that says why the trained model counts as simulated, that is, made with simulated models. Return
+    None if it does not.
 
     The trained model takes over the label of an input folder or of the folder `student.model`.
     """
@@ -48,7 +48,7 @@ def simulated(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
 
 
 def few_bits(settings: TrainSettings, inputs: dict[str, Path]) -> str | None:
-    """Return the label which says that the student's weights were quantised before the training; None if they were
+    """Return the label that says how the student's weights were quantised before the training. Return None if they were
     not."""
     if "student" in inputs:
         return quantized([inputs["student"]])
@@ -75,10 +75,10 @@ def _licence(folder: Path) -> str | None:
 def card(
     settings: TrainSettings, base: str, inputs: dict[str, Path], account: dict[str, Any], metrics: dict[str, Any]
 ) -> str:
-    """Return the text of the card.
+    """Return the text of the model card.
 
-    `base`: hub id or folder of the student; `account`: the counts of rows and tokens, as in metrics.json; `metrics`:
-    the metrics of the training, such as steps and losses.
+    `base`: the hub id or folder of the student. `account`: the counts of rows and tokens, as in metrics.json.
+    `metrics`: the metrics of the training, such as steps and losses.
     """
     sources = mixture.folders(inputs)
     licences, label = data_licences(list(sources.values())), simulated(settings, inputs)

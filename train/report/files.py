@@ -33,9 +33,9 @@ LogRow = dict[str, float | None]
 
 
 def rows(history: list[dict[str, Any]]) -> list[LogRow]:
-    """Return one row per logged step of the trainer's history; a missing value is None.
+    """Return one row for each logged step of the trainer's history. A missing value is None.
 
-    `validation_loss` is in the row of its step, or in a separate row if that step was not logged.
+    A `validation_loss` is in the row of its step. If that step was not logged, it is in a row of its own.
     """
     found: dict[int, dict[str, Any]] = {}
     for entry in history:
@@ -45,8 +45,8 @@ def rows(history: list[dict[str, Any]]) -> list[LogRow]:
 
 
 def speeds(history: list[dict[str, Any]]) -> list[LogRow]:
-    """Return one row per logged step with its throughput and memory: the numbers in the trainer's history that are not
-    in the table of `rows`."""
+    """Return one row for each logged step with its throughput and memory. These are the numbers in the trainer's
+    history that the function `rows` does not return."""
     known = set(COLUMNS.values())
     timed = [entry for entry in history if "loss" in entry]
     numbers = (int, float)
@@ -69,8 +69,8 @@ def losses(table: list[LogRow], steps: int) -> dict[str, float]:
     """Return train_loss, final_loss and, if there is one, the last validation_loss. Raises TrainError if a loss is not
     finite or if none of the `steps` steps was logged.
 
-    train_loss is the mean over all steps: rows are weighted by the number of steps that they cover. final_loss is the
-    loss of the last row.
+    train_loss is the mean over all steps. To compute it, each row is weighted by the number of steps that it covers.
+    final_loss is the loss of the last row.
     """
     before, total, last = 0.0, 0.0, 0.0
     for row in table:
@@ -89,8 +89,8 @@ def losses(table: list[LogRow], steps: int) -> dict[str, float]:
 
 
 def write(output: Path, history: list[dict[str, Any]], metrics: dict[str, Any]) -> None:
-    """Write log.csv, speed.csv, loss.png and, last, metrics.json, each atomically. An empty cell means that there is no
-    value."""
+    """Write log.csv, speed.csv, loss.png and metrics.json, each atomically. metrics.json is written last. An empty cell
+    of a table means that there is no value."""
     table = rows(history)
     left_out = set() if "validation_loss" in metrics else {"validation_loss"}
     _csv(output / "log.csv", [{key: value for key, value in row.items() if key not in left_out} for row in table])
@@ -129,6 +129,6 @@ def _plot(table: list[LogRow], path: Path) -> None:
 
 
 def folder_name(folder: Path) -> str:
-    """Return a folder's name for reports: the last part of its path. If that is `model`, return the name of the parent
-    folder."""
+    """Return a folder's name for reports, which is the last part of its path. If the last part is `model`, return the
+    name of the parent folder."""
     return folder.parent.name if folder.name == "model" else folder.name

@@ -70,8 +70,8 @@ GIB = 2**30
 
 
 def peak_tflops(name: str, precision: str) -> float | None:
-    """Return the dense TFLOP/s of the device `name` in `precision`; None if unknown. TensorFloat-32 has half the
-    TFLOP/s of bfloat16."""
+    """Return the peak TFLOP/s of the device `name` in `precision`, without sparsity. Return None if it is unknown.
+    TensorFloat-32 has half the TFLOP/s of bfloat16."""
     share = {"bf16": 1.0, "tf32": 0.5}.get(precision)
     found = next((peak for pattern, peak in PEAK if re.search(pattern, name)), None)
     return None if share is None or found is None else found * share
@@ -79,8 +79,11 @@ def peak_tflops(name: str, precision: str) -> float | None:
 
 @dataclass(frozen=True)
 class Flops:
-    """The FLOPs of training a model, as three factors: `token` per token, `projected` per trained position, and
-    `attention` per unit of the sum of squared document lengths."""
+    """The FLOPs of training a model, as three factors.
+
+    `token`: the FLOPs per token. `projected`: the FLOPs per trained position, for the output layer. `attention`: the
+    FLOPs per unit of the sum of squared document lengths.
+    """
 
     token: int
     projected: int
@@ -94,7 +97,7 @@ class Flops:
 def flops(model: Any) -> Flops | None:
     """Return the FLOPs of training `model`, a causal LM with or without adapters.
 
-    Return None for a mixture of experts, and for a config that lacks the number of layers or heads.
+    Return None for a mixture of experts, and for a model whose config lacks the number of layers or heads.
     """
     config = model.config.get_text_config()
     layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
@@ -146,8 +149,8 @@ class ThroughputMeter:
         """Return the figures for the time since the last call, and begin the next interval. All processes have to call
         this method.
 
-        The figures are tokens_per_second (all processes, without padding), mfu if it is known, and peak_memory_gib (of
-        the process that uses most).
+        `tokens_per_second` counts the tokens of all processes, without padding. `mfu` is left out if it is not known.
+        `peak_memory_gib` is that of the process that uses most.
         """
         if self._sums is None or self._since is None:
             return {}
@@ -167,7 +170,7 @@ class ThroughputMeter:
         return {key: value for key, value in self._figures(interval).items() if value is not None}
 
     def summary(self) -> dict[str, float | None]:
-        """Return the same figures as the method `read`, for all intervals so far; an unknown figure is None."""
+        """Return the figures of the method `read` for all intervals so far. An unknown figure is None."""
         return self._figures(self._total)
 
     def _figures(self, interval: list[float]) -> dict[str, float | None]:
@@ -179,7 +182,7 @@ class ThroughputMeter:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Exclude the time spent in this context, because evaluations and checkpoints are not training.
+        """While the context lasts, do not count the time, because evaluations and checkpoints are not training.
 
         If `read` is called inside the context, only the time after that call is excluded.
         """
@@ -190,8 +193,8 @@ class ThroughputMeter:
 
 
 class ThroughputLogging:
-    """A mixin that adds the throughput to every training log. It must stand before `transformers.Trainer` in the list
-    of base classes. See the function `attach`."""
+    """A mixin that adds the throughput to every training log of a trainer. It must stand before `transformers.Trainer`
+    in the list of base classes. The function `attach` gives the trainer the meter that it needs."""
 
     throughput: ThroughputMeter | None = None
 
@@ -215,7 +218,8 @@ class ThroughputLogging:
 
 
 def attach(trainer: Any, settings: TrainSettings) -> None:
-    """Give `trainer`, which has the mixin ThroughputLogging, a ThroughputMeter for the device of this process."""
+    """Give `trainer` a ThroughputMeter for the device of this process. The trainer's class must have the mixin
+    ThroughputLogging."""
     import torch
 
     peak = settings.runtime.peak_tflops
@@ -226,8 +230,8 @@ def attach(trainer: Any, settings: TrainSettings) -> None:
 
 
 def summary(trainer: Any) -> dict[str, Any]:
-    """Return throughput, MFU and peak memory of the training steps of this process, for metrics.json; {} if no step was
-    logged."""
+    """Return the throughput, the MFU and the peak memory for metrics.json. They cover the training steps since this
+    process started. Return {} if no step was logged."""
     found = trainer.throughput.summary() if trainer.throughput is not None else {}
     return {} if found.get("tokens_per_second") is None else found
 

@@ -26,8 +26,8 @@ class Tracker(Run):
         super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
 
     def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
-        """If the run is offline, log again what was logged before a resume: `rows`, pairs (step, values). If it is
-        online, do nothing, because W&B's server already has these rows."""
+        """Log again what an offline run logged before a resume. `rows`: pairs (step, values). If the run is online, do
+        nothing, because W&B's server already has these rows."""
         if self._offline:
             for step, values in rows:
                 self.log(values, step)
@@ -37,7 +37,7 @@ class Tracker(Run):
         self.call(lambda run: tracked_files.use_data(run, name, folder), f"the artifact of {folder.name}")
 
     def log_model(self, output: Path) -> None:
-        """Log `output/model` as an artifact that the run made. Its weights are uploaded only if `tracking.upload_model`
+        """Log `output/model` as an artifact that the run made. The weights are uploaded only if `tracking.upload_model`
         is true."""
         upload = self._settings.upload_model
         self.call(lambda run: tracked_files.log_model(run, output, upload, self._offline), "the model's artifact")

@@ -78,17 +78,20 @@ _ASIDE_OF_TEXT = tuple(name for name in ASIDE if name not in (*INPUTS, "task", "
 
 @lru_cache(10_000)
 def fold(name: object) -> str:
-    """Return the form of a column's name by which names are compared: in lower case, with "_" for separators, and
-    without an ending "_text" or a plural s. Names in CHATS and MEDIA keep their s."""
+    """Return a column's name in the form in which names are compared. This form is in lower case, has "_" for
+    separators, and has no "_text" or plural s at its end. Names in CHATS and MEDIA keep their s."""
     folded = re.sub(r"[\s_\-.]+", "_", str(name).strip().lower()).removesuffix("_text")
     return folded if folded in CHATS or folded in MEDIA else folded.removesuffix("s")
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """Return overrides that map the columns of `record`, whose names are not known; "" if no column fits. The user can
-    type them. If a column holds a chat, the first such column is mapped. Otherwise the first two text columns are
-    mapped to instruction and response. A text column that holds a single word, e.g. a ticket number, is mapped only if
-    every text column holds a single word."""
+    """Return overrides that the user can type to map the columns of `record`; "" if no column fits. The names of these
+    columns are not known, so their values decide.
+
+    If a column holds a chat, the first such column is mapped. Otherwise the first two text columns are mapped to
+    instruction and response. If some text columns hold several words, those that hold a single word, e.g. a ticket
+    number, are skipped.
+    """
     if not isinstance(record, dict):
         return ""
     chats = [name for name, value in record.items() if value and is_chat(value)]
@@ -128,9 +131,12 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
 
 
 def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[Any], bool] | None = None) -> list[str]:
-    """Return the columns of `record` whose folded names are in `names`. If the function `holds` is given, return only
-    columns with a value for which it returns True. If it is not given and several columns match (as in merged data
-    sets), leave out the empty ones, unless all are empty."""
+    """Return the columns of `record` whose names, in the form of `fold`, are in `names`.
+
+    If the function `holds` is given, only columns for whose value it returns True are returned. Without `holds`, if
+    several columns match (as in merged data sets), the empty ones are left out. If all of them are empty, all are
+    returned.
+    """
     found = [name for name in record if isinstance(name, str) and fold(name) in names]
     if holds is not None:
         return [name for name in found if present(record[name]) and holds(record[name])]
@@ -140,12 +146,13 @@ def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[An
 def ambiguous(
     record: Mapping[str, Any], what: str, one: list[str], answers: list[str], instructions: list[str] | None = None
 ) -> ColumnFault:
-    """Return the ColumnFault for a record in which several columns may hold the same part. `what` names this part: "the
-    instruction", "the response", "the input" or "the chat". The message contains overrides that choose one column.
+    """Return the error for a record in which several columns may hold the same part of a seed. Its message contains
+    overrides that choose one column.
 
-    `answers`: the columns that may hold the response. `one`: the columns that may hold the instruction if `what` is
-    "the response"; otherwise the columns that may hold `what`. `instructions`: the instruction column, needed only if
-    `what` is "the input".
+    `what`: the name of this part, which is "the instruction", "the response", "the input" or "the chat". `answers`: the
+    columns that may hold the response. `one`: the columns that may hold the part `what`. But if `what` is "the
+    response", `one` lists the columns that may hold the instruction. `instructions`: the instruction column, needed
+    only if `what` is "the input".
     """
     many = answers if what == "the response" else one
     if what == "the chat":

@@ -94,8 +94,11 @@ class Columns(Settings):
 
 @dataclass(frozen=True)
 class Shape:
-    """How to read records that have the same columns. `read`: turns a record into seeds. `label`: a description of the
-    columns, for log and card. `answers`: whether the records have a response column."""
+    """How to read records that have the same columns.
+
+    `read`: a function that turns a record into seeds. `label`: a description of the columns for the log and the data
+    card. `answers`: whether the records have a response column.
+    """
 
     read: Read
     label: str
@@ -104,8 +107,8 @@ class Shape:
 
 
 def mapped(columns: Columns) -> Read:
-    """Return a function that turns a record into seeds by the column map `columns`. The function raises BadRecord if
-    the record is not usable."""
+    """Return a function that turns a record into seeds. The column map `columns` says which column holds which part of
+    a seed. The function raises BadRecord if the record cannot be used."""
 
     def read(record: Any) -> list[Fields]:
         domain = text(record, columns.domain, required=False).lower() if columns.domain else ""
@@ -123,9 +126,11 @@ def mapped(columns: Columns) -> Read:
 
 
 def recognise(record: Any) -> Shape | None:
-    """Return the shape of records with the same columns as `record`; None if the names of the columns are not known.
+    """Return how to read records with the same columns as `record`. Return None if the names of the columns are not
+    known.
 
-    Raises ColumnFault if several columns may hold the same part of a seed; its message contains the override to type.
+    Raises ColumnFault if several columns may hold the same part of a seed. The error's message contains the override to
+    type.
     """
     if not isinstance(record, dict) or not record:
         return None
@@ -165,8 +170,8 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """Return the shape of records that are read by the column map `columns`, which was found by the columns' names. The
-    value of a column `domain` is used only if it is one of the seven domains."""
+    """Return how to read records by the column map `columns`, which was found by the columns' names. If a record has a
+    column `domain`, its value is used if it is one of the seven domains."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)

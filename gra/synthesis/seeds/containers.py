@@ -50,8 +50,11 @@ codecs.register_error(_INVALID, lambda error: ("\udcff", cast(UnicodeDecodeError
 
 @dataclass(frozen=True)
 class Raw:
-    """One raw record. `place`: where it stands in the source. `fault`: why it cannot be read; None if it can be
-    read."""
+    """One raw record from a file or a hub data set.
+
+    `place`: where the record stands in its source, e.g. "line 7". `fault`: why the record cannot be read; None if it
+    can be read.
+    """
 
     place: str
     value: Any = None
@@ -60,9 +63,12 @@ class Raw:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file's unpacked content. `handle`: a stream of the content in UTF-8, without a byte order mark. Bytes that are
-    invalid in the file's encoding become 0xff, which never occurs in UTF-8. `head`: the first bytes of the unpacked
-    content, not converted to UTF-8. `encoding`: the encoding in which the file was written."""
+    """The unpacked content of a file.
+
+    `handle`: a stream of the content in UTF-8, without a byte order mark. If the content was converted to UTF-8, bytes
+    that are invalid in the file's encoding become 0xff, which never occurs in UTF-8. `head`: the first bytes of the
+    unpacked content, not converted to UTF-8. `encoding`: the encoding in which the file was written.
+    """
 
     handle: IO[bytes]
     head: bytes
@@ -79,11 +85,11 @@ def bare_name(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Open the file `path` for the time of the context, and yield its unpacked content. The content of parquet and
-    Arrow files is not converted.
+    """Open the file `path` and yield its unpacked content. The file is closed when the context ends. Text is converted
+    to UTF-8; parquet and Arrow files are not converted.
 
-    Raises SeedError for a damaged or unreadable file, an archive of several files, and anything that is not a data
-    file.
+    Raises SeedError if the file is damaged, cannot be read, or is of a kind that holds no data, such as an archive or a
+    web page.
     """
     with damage(path), path.open("rb") as file:
         head, handle = _peeked(file)
@@ -101,7 +107,8 @@ def opened(path: Path) -> Iterator[Opened]:
 
 @contextmanager
 def damage(path: Path) -> Iterator[None]:
-    """Inside this context, turn errors in reading or unpacking the file `path` into SeedErrors that name it."""
+    """While the context lasts, turn errors in reading or unpacking the file `path` into SeedErrors that name the
+    file."""
     try:
         yield
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
@@ -113,7 +120,8 @@ def damage(path: Path) -> Iterator[None]:
 
 
 def again(head: bytes, handle: IO[bytes]) -> IO[bytes]:
-    """Return a stream of `head` followed by the rest of `handle`. `head`: the bytes already read from `handle`."""
+    """Return a stream that begins with `head`, the bytes already read from `handle`, and continues with the rest of
+    `handle`."""
     return io.BufferedReader(cast(io.RawIOBase, _Prefixed(head, handle)), _CHUNK)
 
 

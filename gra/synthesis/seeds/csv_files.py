@@ -26,9 +26,12 @@ _TOO_LONG = str(object())  # stands for a line of more than MAX_ROW characters; 
 def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
-    """Yield each row after the header, with the number of its first line, as a mapping of column names to texts or as a
-    fault. `knows`: a function that returns whether the names of a record's columns are known; it helps to find the
-    delimiter. `encoding`: the encoding of the file, for messages. Raises SeedError if the header cannot be read."""
+    """Yield a record for each row after the header. A record maps the column names to texts, or says why the row cannot
+    be read. Its place is the number of the row's first line. Raises SeedError if the header cannot be read.
+
+    `knows`: a function that returns whether the names of a record's columns are known. It helps to find the delimiter.
+    `encoding`: the encoding of the file, for messages.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
     if (first := lines.peek(1)) and (stated := re.fullmatch(r"sep=(.)\s*", first[0])):  # written by Excel
@@ -56,8 +59,8 @@ def rows(
 
 
 def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> bool:
-    """Return whether `sample`, the beginning of a file, is CSV or TSV with columns that the function `knows`
-    accepts."""
+    """Return whether a file is CSV or TSV with known columns. `sample`: the beginning of the file. `knows`: a function
+    that returns whether the names of a record's columns are known."""
     found = _split(sample.decode("utf-8", "replace"))[:30]
     return any(_knows(found, delimiter, knows) for delimiter in _DELIMITERS)
 
@@ -153,8 +156,9 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """Return the line `place` of those that the method `take` has not consumed yet, counted from 0. The line is not
-        consumed. Return None after the end of the file, and _TOO_LONG for a line of more than MAX_ROW characters."""
+        """Return a line without consuming it. `place`: the number of the line, counted from 0 at the first line that
+        the method `take` has not consumed. Return None after the end of the file, and _TOO_LONG for a line of more than
+        MAX_ROW characters."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

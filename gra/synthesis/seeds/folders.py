@@ -47,15 +47,16 @@ _MAX_README = 1 << 20
 
 @dataclass(frozen=True)
 class Selection:
-    """What to read: either the files in `files`, in this order, or the save_to_disk folder `saved`."""
+    """The seed files to read. Either `files` lists them in reading order, or `saved` is a folder that was written by
+    the function save_to_disk of the library `datasets`."""
 
     files: tuple[Path, ...] = ()
     saved: Path | None = None
 
 
 def select(path: Path, split: str, config: str | None, add_note: Callable[[str], None]) -> Selection:
-    """Return the files to read for `seeds.path`. Raises SeedError if the path has no seed file that can be read; the
-    message says what is there instead."""
+    """Return the files to read for the setting `seeds.path`. Raises SeedError if there is no seed file at `path` that
+    can be read. The error's message says what is there instead."""
     if path.is_file():
         if path.name == REJECTED and is_ours(path.parent):
             kept = to_type("seeds.path", str(path.parent / TRAIN))

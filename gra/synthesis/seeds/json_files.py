@@ -29,9 +29,12 @@ _NEXT_OBJECT = re.compile(r"\n[{\[]")
 
 
 def has_lines(sample: list[bytes], named_lines: bool) -> bool:
-    """Return whether a file has one JSON value per line. `sample`: the file's first lines that are not blank, each cut
-    at MAX_LINE + 1 bytes. `named_lines`: whether the file's name ends in .jsonl, .ndjson or .jsonlines. The name
-    decides only if the sample also fits a single document."""
+    """Return whether a file has one JSON value per line.
+
+    `sample`: the file's first lines that are not blank, each cut at MAX_LINE + 1 bytes. `named_lines`: whether the
+    file's name ends in .jsonl, .ndjson or .jsonlines. The name decides only if the lines fit both forms, one value per
+    line and a single document.
+    """
     if not sample:
         return False
     opening = sample[0].lstrip(_BOM + b" \t\x1e")[:1]
@@ -55,8 +58,8 @@ def is_json(line: bytes) -> bool:
 
 
 def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
-    """Yield the values of a file with one JSON value per line. `handle`: a stream in UTF-8. `encoding`: the encoding in
-    which the file was written, for messages."""
+    """Yield the values of a file with one JSON value per line. A line that is not JSON is yielded as a fault. `handle`:
+    the file as a stream in UTF-8. `encoding`: the encoding in which the file was written, for messages."""
     number = 0
     while line := handle.readline(MAX_LINE + 1):
         number += 1
@@ -85,10 +88,10 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
 
 
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
-    """Yield the elements of an array, or values that follow one another, with the places "record 1", "record 2" and so
-    on.
+    """Yield the elements of a JSON array, or JSON values that follow one another. Their places are "record 1", "record
+    2" and so on.
 
-    A syntax error is yielded as one fault if reading can resume after it; otherwise SeedError is raised.
+    If reading can resume after a syntax error, the error is yielded as one fault. Otherwise SeedError is raised.
     """
     text = Window(handle, path, encoding)
     number = 0

@@ -26,8 +26,8 @@ class SyntaxFault(SeedError):
 
 
 class Window:
-    """The part of a long text that was read from the file and not yet consumed. It begins at the current position,
-    whose line and column are known."""
+    """The part of a long JSON text that was read from its file and is not consumed yet. It begins at the current
+    position. The line and the column of this position are known."""
 
     def __init__(self, handle: IO[bytes], path: Path, encoding: str):
         self._handle, self._path, self._encoding = handle, path, encoding
@@ -59,8 +59,8 @@ class Window:
         self._advance(self._at + 1)
 
     def separator(self) -> str:
-        """Consume and return the comma after an element, or the bracket that ends the array. If an object follows and
-        the comma is missing, return a comma."""
+        """Consume and return the comma after an element, or the bracket that ends the array. If the comma before the
+        next object is missing, return a comma."""
         while (match := _AFTER_ELEMENT.match(self._text, self._at)) is None:
             if self._text[self._at :].lstrip().startswith("{"):
                 return ","
@@ -70,8 +70,8 @@ class Window:
         return match[1]
 
     def value(self) -> Any:
-        """Consume and return the value that begins at the current position. Raises SyntaxFault if there is no usable
-        value, and SeedError if it is too long."""
+        """Consume and return the JSON value that begins at the current position. Raises SyntaxFault if there is no
+        usable value, and SeedError if the value is too long."""
         while True:
             try:
                 value, end = DECODER.raw_decode(self._text, self._at)
@@ -88,8 +88,8 @@ class Window:
                 ) from error
 
     def seek(self, what: re.Pattern[str]) -> bool:
-        """Move to the last character of the next match of the pattern `what`. Return False, without moving, if there is
-        no match."""
+        """Move to the last character of the next match of the pattern `what`, and return True. If there is no match,
+        return False without moving."""
         while (match := what.search(self._text, self._at + 1)) is None:
             if not self._more():
                 return False
@@ -97,10 +97,12 @@ class Window:
         return True
 
     def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
-        """Move from a broken record to the next record. `indent`: the indentation of the broken record if it begins a
-        line. Then the next record is the next object that begins a line with the same indentation. If `indent` is None,
-        it is the next object whose columns are one of the sets in `columns`. Return False, without moving, if there is
-        none."""
+        """Move from a broken record to the next record, and return True. If there is none, return False without moving.
+
+        `indent`: the indentation of the broken record; None if the record does not begin a line. If it is a number, the
+        next record is the next object that begins a line with the same indentation. If it is None, the next record is
+        the next object whose columns are one of the sets in `columns`.
+        """
         place = 1  # relative to `_at`
         while True:
             match = _OBJECT.search(self._text, self._at + place)
@@ -136,8 +138,8 @@ class Window:
         return rest.startswith(",") if rest or self._ended else None
 
     def leave_last(self, indent: int | None) -> bool:
-        """If the broken record is the last of its array, move to the end of the file and return True. Return False,
-        without moving, if the file is cut off or another record may follow."""
+        """If the broken record is the last of its array, move to the end of the file and return True. If the file is
+        cut off or another record may follow, return False without moving. `indent`: as in `seek_record`."""
         while self._more():
             pass
         others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))

@@ -26,8 +26,8 @@ TAG_INSTRUCTION = (
 
 
 def alpaca(record: Any) -> list[Fields]:
-    """Read an Alpaca record: {instruction, input, output}, and `domain` if its value is one of the seven domains. The
-    input "Noinput" means that there is none, as in the original set."""
+    """Read a record {instruction, input, output} of Alpaca. If it also has a `domain`, this is used if it is one of the
+    seven domains. The input "Noinput" means that there is no input, as in the original set."""
     given = input_text(record, "input")
     domain = mapping(record).get("domain")
     instruction = join(text(record, "instruction"), given)
@@ -35,8 +35,8 @@ def alpaca(record: Any) -> list[Fields]:
 
 
 def wizardlm(record: Any) -> list[Fields]:
-    """Read an Evol-Instruct record: {conversations} (V2), {instruction, output} (70k), or {idx, Skill, Difficulty,
-    Instruction} (test set)."""
+    """Read a record of Evol-Instruct (WizardLM). Its form is {conversations} in the V2 set, {instruction, output} in
+    the 70k set, and {idx, Skill, Difficulty, Instruction} in the test set."""
     if "conversations" in mapping(record):
         return chat(record, "conversations")
     if "Instruction" in record:
@@ -45,7 +45,8 @@ def wizardlm(record: Any) -> list[Fields]:
 
 
 def condor(record: Any) -> list[Fields]:
-    """Read a chat of Condor-SFT-20K, or the World Knowledge Tree {field: {topic: [tag]}}, which gives one seed per tag."""
+    """Read a chat of Condor-SFT-20K, or Condor's World Knowledge Tree. The tree has the form {field: {topic: [tag]}}
+    and gives one seed per tag."""
     if not is_tree(record):
         return chat(record, "conversations" if isinstance(record, dict) and "conversations" in record else "messages")
     names = [
@@ -69,8 +70,8 @@ def condor(record: Any) -> list[Fields]:
 
 
 def self_instruct(record: Any) -> list[Fields]:
-    """Read {instruction, instances: [{input, output}]}. Only the first instance is used, because all instances have the
-    same instruction."""
+    """Read a record {instruction, instances: [{input, output}]} of Self-Instruct. Only the first instance is used,
+    because all instances have the same instruction."""
     instances = _listed(mapping(record).get("instances"))
     if not isinstance(instances, list) or not instances:
         raise BadRecord("`instances` is not a list with at least one entry")
@@ -126,10 +127,13 @@ def _is_wizardlm_test(record: Any) -> bool:
 
 @dataclass(frozen=True)
 class Format:
-    """A known seed set. `name`: the value of `seeds.format` that selects it. `read`: turns a raw record into fields.
-    `is_one`: a function that returns whether a record has this format; None if the usual names of the columns identify
-    it. `label`: the name in log and card. `answers`: whether the records have a response column. `hub`: the set's id on
-    the hub."""
+    """A known seed set and how to read it.
+
+    `name`: the value of `seeds.format` that selects this set. `read`: a function that turns a raw record into seeds.
+    `is_one`: a function that returns whether a record has this format. It is None if the usual column names identify
+    the format. `label`: the set's name in the log and the data card. `answers`: whether the records have a response
+    column. `hub`: the set's id on the Hugging Face hub.
+    """
 
     name: str
     read: Read
@@ -150,7 +154,7 @@ HUB_IDS = {known.name: known.hub for known in FORMATS if known.hub is not None}
 
 
 def shape_of(record: Any) -> Shape | None:
-    """Return the shape of records with the same keys as `record`; None if these keys are not known. Raises ColumnFault
+    """Return how to read records with the same keys as `record`; None if these keys are not known. Raises ColumnFault
     if several keys may hold the same part of a seed."""
     for known in FORMATS:
         if known.is_one is not None and known.is_one(record):

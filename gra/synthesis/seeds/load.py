@@ -53,12 +53,16 @@ class BadSeed:
 
 @dataclass(frozen=True)
 class SeedSet:
-    """The loaded seeds, in the order of their source. `total`: number of seeds before `limit` was applied.
-    `duplicates`: number of seeds that repeat an earlier instruction; such seeds are kept, because their answers may
-    differ and a later step removes duplicates. `columns`: how the records were read. `notes`: messages about choices,
-    e.g. of the split. Three numbers count seeds in `seeds` from which something was removed: a system prompt
-    (`system_prompts`), turns other than the first question and its answer (`turns_left_out`), reasoning or
-    chat-template tokens (`marks_cut_off`)."""
+    """The loaded seeds, in the order of their source.
+
+    `bad`: the skipped records. `total`: the number of seeds before `limit` was applied. `duplicates`: how many of these
+    repeat an earlier instruction. Such seeds are kept, because their answers may differ and a later step removes
+    duplicates. `columns`: how the records were read. `notes`: messages about choices, e.g. of the split.
+
+    Three attributes count the `seeds` from which something was removed. `system_prompts`: seeds that lost a system
+    prompt. `turns_left_out`: seeds that lost turns other than the first question and its answer. `marks_cut_off`: seeds
+    that lost reasoning or chat-template tokens.
+    """
 
     seeds: list[Seed]
     bad: list[BadSeed]
@@ -73,8 +77,8 @@ class SeedSet:
     marks_cut_off: int = 0
 
     def statistics(self) -> dict[str, Any]:
-        """Return, for stats.json, how many records were read, bad and used, how they were read, and what was left
-        out."""
+        """Return the facts about the seeds for stats.json. They say how many records were read, bad and used, how the
+        records were read, and what was removed from them."""
         return {
             "read": self.total + len(self.bad),
             "bad": len(self.bad),
@@ -87,7 +91,8 @@ class SeedSet:
         }
 
     def account(self) -> str:
-        """Return one line for log and card: how many seeds are used, how they were read, and what was left out."""
+        """Return one line for the log and the data card. It says how many seeds are used, how they were read, and what
+        was removed from them."""
         parts = [f"{len(self.seeds):,} of {self.total:,} seeds are used"]
         if self.bad:
             parts.append(f"{len(self.bad):,} records were skipped")
@@ -105,10 +110,11 @@ class SeedSet:
 
 
 def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> SeedSet:
-    """Read all seed records and select `settings.limit` of them at random, by the run's random seed `seed`. If `base`
-    is given, a relative path is a path inside that folder.
+    """Read all seed records, and select `settings.limit` of them at random. The run's random seed `seed` decides which
+    ones. If `base` is given, a relative path is a path inside that folder.
 
-    Raises SeedError if no path is set, the source cannot be read, more than `max_bad` records are bad, or there is no seed.
+    Raises SeedError if no path is set, if the source cannot be read, if more than `max_bad` records are bad, or if
+    there is no seed.
     """
     if settings.path is None:
         raise SeedError(f"seeds.path is not set\n    -> {path_remedy(settings)}")
@@ -160,8 +166,8 @@ def load_seeds(settings: SeedSettings, seed: int, base: Path | None = None) -> S
 
 
 def report_bad(bad: Sequence[BadSeed], output: Path) -> None:
-    """Report the skipped records `bad`: the first ten in the log, all of them in the file bad_seeds.jsonl. If `bad` is
-    empty, nothing is written."""
+    """Report the skipped records `bad`. The first ten are logged, and all are written to the file bad_seeds.jsonl in
+    `output`. If `bad` is empty, nothing is written."""
     for record in bad[:10]:
         log.warning("seed skipped: %s: %s", record.place, record.reason)
     if bad:
@@ -193,8 +199,8 @@ def _subset(seeds: list[Seed], limit: int | None, seed: int) -> list[Seed]:
 
 
 def warn_of_foreign_seeds(settings: SeedSettings, folder: Path | None, models_simulated: bool) -> None:
-    """Log a warning if simulated models get seeds that were not made for the simulated world. `folder`: the folder of
-    the stage's input `seeds`; None if it has no such input."""
+    """Log a warning if the models are simulated and the seeds were not made for the simulated world. `folder`: the
+    folder of the stage's input `seeds`; None if it has no such input."""
     warning = labels.foreign_seeds(models_simulated, [folder, *seed_files(settings).values()])
     if warning is not None:
         log.warning(warning)

@@ -17,10 +17,11 @@ from gra.synthesis.seeds.turns import TOOL, chat
 
 
 def unmarked(fields: Fields) -> Fields:
-    """Return the seed without marks. If its instruction is a text in a chat template, only the question inside that
-    text is kept. Reasoning and control tokens are removed from the response. The field `dropped` says what was removed.
+    """Return the seed without marks, which are reasoning and the tokens of chat templates. The field `dropped` of the
+    result says what was removed.
 
-    Raises BadRecord if the response is only reasoning, only control tokens, or a tool call.
+    If the instruction is a text in a chat template, only the question inside that text is kept. Reasoning and control
+    tokens are removed from the response. Raises BadRecord if nothing else is in the response, or if it is a tool call.
     """
     turns = template_turns(fields.instruction)
     if turns and (

@@ -26,8 +26,8 @@ _PLACES = 5
 
 @dataclass
 class Faults:
-    """Counts bad records by reason, and keeps the places of the first records with each reason. Reasons that differ
-    only in numbers count as one reason."""
+    """Counts bad records by reason, and keeps the first few places for each reason. Reasons that differ only in numbers
+    count as one reason."""
 
     groups: dict[str, tuple[str, Counter[str], list[str]]] = field(default_factory=dict)
     total: int = 0
@@ -47,8 +47,8 @@ class Faults:
             places.append(place)
 
     def listed(self, most: int = 10) -> list[str]:
-        """Return up to `most` lines, one for each of the commonest reasons: "12 x REASON: line 1, line 2, ...". If
-        there are more reasons, one more line gives their number."""
+        """Return up to `most` lines, one for each of the commonest reasons. A line has the form "12 x REASON: line 1,
+        line 2, ...". If there are more reasons, a last line gives their number and the number of their records."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
@@ -60,14 +60,14 @@ class Faults:
         return found
 
     def override(self, key: str = "seeds.columns") -> str:
-        """Return a column map that the user can type, made from the columns of the first record with a column fault; ""
-        if no record had one."""
+        """Return a column map that the user can type. It is made from the columns of the first record with a column
+        fault. Return "" if no record had one."""
         return suggest(self.example, key) if self.of_columns else ""
 
 
 class Reading:
-    """Reads the seeds that `settings` names, once. The method `fields` yields them and fills the attributes `notes`,
-    `labels` and `faults`."""
+    """One pass over the seeds that `settings` names. The method `fields` yields the seeds. While it runs, it fills the
+    attributes `notes`, `labels` and `faults`."""
 
     def __init__(self, settings: SeedSettings, base: Path | None):
         self.faults = Faults()
@@ -105,8 +105,9 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """Return, for log and card, how the records were read: the columns that most records have, then the columns of
-        up to three other groups of records; None if there were no records."""
+        """Return a text that says how the records were read, for the log and the data card. It gives the columns that
+        most records have, then the columns of up to three other groups of records. Return None if no record was
+        read."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None

@@ -59,11 +59,14 @@ class SeedSettings(Settings):
 
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
-    """Return {"seeds.path": file or folder} for the fingerprint, which contains the content of this file or folder.
-    `key`: the config key of the seeds, if it is not `seeds`. The result is empty for hub data sets, and for a path that
-    does not exist yet; such a path is inside a step's input, which has its own fingerprint. If the path is a data
-    folder of this project, only the file with its kept samples is returned, because its journal, statistics and card do
-    not change the seeds."""
+    """Return {"seeds.path": file or folder}. The content of this file or folder becomes part of the step's fingerprint,
+    the hash of all that decides its output.
+
+    `key`: the config key of the seeds, if it is not `seeds`. The result is empty for a hub data set. It is also empty
+    for a path that does not exist yet. Such a path is inside a step's input, which has its own fingerprint. If the path
+    is a data folder of this project, only the file with its kept samples is returned. The folder's journal, statistics
+    and card do not change the seeds.
+    """
     if settings.path is None or settings.hub is not None:
         return {}
     path = located(settings.path)
@@ -71,7 +74,7 @@ def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
 
 
 def resolve(path: str, base: Path | None) -> Path:
-    """Return `path`; if it is relative and `base` is given, return it inside `base`. A path `gra:NAME` names a file in
-    the project's conf folder and is never relative."""
+    """Return the path of the seeds. If `path` is relative and `base` is given, it is a path inside `base`. A path
+    `gra:NAME` names a file in the project's conf folder and is never relative."""
     given = located(path)
     return given if base is None else base / given

@@ -19,9 +19,12 @@ _SAMPLE_LINES, _SAMPLE_BYTES = 50, 16 << 20  # limits of the sample that tells j
 
 @dataclass(frozen=True)
 class Source:
-    """A `path` and how to read it. `container`: the kind of file; None: the content decides. `split`, `config`: which
-    split and which configuration of a data set to read if it has several. `is_record`: a function that returns whether
-    a mapping is one seed record. `add_note`: a function that receives messages for the user."""
+    """A file or folder of seeds, and how to read it.
+
+    `container`: the kind of file. If it is None, the content decides. `split`, `config`: the split and the
+    configuration to read if the data set has several. `is_record`: a function that returns whether a mapping is one
+    seed record. `add_note`: a function that receives messages for the user.
+    """
 
     path: Path
     container: Container | None
@@ -34,7 +37,8 @@ class Source:
 def read_files(source: Source) -> Iterator[Raw]:
     """Yield all records of a file or folder, in order.
 
-    Raises SeedError for a source that cannot be read: a damaged file, an archive, a document with a syntax error, no data file.
+    Raises SeedError if the source cannot be read. Examples are a damaged file, an archive, a document with a syntax
+    error, and a folder without data files.
     """
     selection = select(source.path, source.split, source.config, source.add_note)
     if selection.saved is not None:
@@ -68,8 +72,8 @@ def _read_file(path: Path, source: Source) -> Iterator[Raw]:
 
 
 def sniff(path: Path, sample: list[bytes], is_record: Callable[[Any], bool]) -> Container:
-    """Return the kind of a text file: jsonl, json or csv. Its first lines, `sample`, decide; if they fit several kinds,
-    its name decides."""
+    """Return the kind of a text file, which is jsonl, json or csv. The file's first lines, `sample`, decide. If they
+    fit several kinds, the file's name decides."""
     filled = [line for line in sample if line.strip()]
     name = bare_name(path)
     table = name.endswith((".csv", ".tsv", ".tab"))

@@ -25,9 +25,13 @@ def is_split(name: str) -> bool:
 
 
 def split_of(path: str) -> str | None:
-    """Return the split that `path`, a path inside a data folder, names; None if it names none. The hub's rules apply: a
-    split is named by a file name such as SPLIT-00000-of-00001.parquet, or by a known word (train, validation, test and
-    similar words) between separators in the name of a file or folder."""
+    """Return the split that a file belongs to, judged by its path; None if the path names no split. `path`: a path
+    inside a data folder.
+
+    The hub's rules apply. A file name such as SPLIT-00000-of-00001.parquet names the split SPLIT. In other paths, a
+    split is named by a known word (train, validation, test and similar words) between separators in the name of the
+    file or of a folder.
+    """
     parts = path.split("/")
     if (shard := _SHARD.match(parts[-1])) is not None:
         return _SPLIT_OF.get(shard["split"].lower(), shard["split"])
@@ -40,8 +44,9 @@ def split_of(path: str) -> str | None:
 
 
 def choose_split(names: Sequence[str], wanted: str, add_note: Callable[[str], None]) -> str:
-    """Return which of the splits `names` to read: `wanted`, or the only one, whatever its name is. `add_note` gets a
-    message about the choice. Raises BadRecord if there are several splits and none of them is `wanted`."""
+    """Return which of the splits `names` to read. It is the split `wanted` if there is one. If there is only one split,
+    it is that one, whatever its name is. `add_note` gets a message about the choice. Raises BadRecord if there are
+    several splits and none of them is `wanted`."""
     known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
     shown = [printable(name[:60]) for name in names[:20]]
     chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)

@@ -53,7 +53,8 @@ _END = re.compile(
 
 @lru_cache(64)
 def template_turns(text: str) -> tuple[tuple[str, str], ...]:
-    """Return (role, text) for each turn; () if the text is not in a known chat template or has no user turn."""
+    """Return (role, text) for each turn of a text in a chat template. Return () if the text is in no known template or
+    has no user turn."""
     start = _OPENING.match(text)
     place = start.end() if start else 0
     for family in _FAMILIES:
@@ -74,6 +75,6 @@ def template_turns(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def holds_chat(text: str) -> bool:
-    """Return whether `text` is in a chat template and contains a question and, after it, an answer."""
+    """Return whether `text` is in a chat template and contains a question and a later answer."""
     roles = [role for role, said in template_turns(text) if said]
     return "user" in roles and "assistant" in roles[roles.index("user") :]

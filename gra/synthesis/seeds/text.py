@@ -14,19 +14,23 @@ _NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca
 
 
 class BadRecord(ValueError):
-    """Raised for a record that cannot be used as a seed; the message is the reason. A caller that knows the record's
-    place catches it."""
+    """Raised for a record that cannot be used as a seed. The message is the reason. A caller that knows where the
+    record stands catches this error."""
 
 
 class ColumnFault(BadRecord):
-    """Raised for a record in which a column is missing, unknown or ambiguous; a column map may help."""
+    """Raised for a record in which a column is missing, unknown or ambiguous. The user may be able to help with a
+    column map."""
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """What was left out when a record was turned into a seed. `system`: whether a system prompt was left out. `turns`:
-    how many turns before the question or after the answer were left out. `marks`: whether a model's reasoning, or
-    tokens or role names of its chat template, were left out."""
+    """What was left out when a record was turned into a seed.
+
+    `system`: whether a system prompt was left out. `turns`: the number of turns before the question or after the answer
+    that were left out. `marks`: whether a model's reasoning, or tokens or role names of its chat template, were left
+    out.
+    """
 
     system: bool = False
     turns: int = 0
@@ -35,8 +39,11 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Fields:
-    """The content of one seed. `part`: which part of the record it comes from, if one record gives several seeds.
-    `dropped`: what was left out."""
+    """The content of one seed.
+
+    `part`: the part of the record that the seed comes from, if one record gives several seeds. `dropped`: what was left
+    out of the record.
+    """
 
     instruction: str
     response: str
@@ -49,8 +56,8 @@ class Fields:
 
 
 def present(value: Any) -> bool:
-    """Return whether `value` counts as a value. null, NaN, the texts in MISSING, blank texts and empty collections
-    count as missing."""
+    """Return False if `value` counts as missing, else True. Missing are null, NaN, blank texts, the texts in MISSING,
+    and empty collections."""
     if value is None or (isinstance(value, float) and value != value):
         return False
     if isinstance(value, str):
@@ -59,8 +66,9 @@ def present(value: Any) -> bool:
 
 
 def text(record: Any, column: str, required: bool = True) -> str:
-    """Return the stripped text in the column `column`; "" if it is empty and `required` is False. Raises BadRecord if
-    the column is missing, if a required text is empty, or if the value is not a usable text."""
+    """Return the text in the column `column`, without surrounding blanks. An empty text is returned as "" if `required`
+    is False. Raises BadRecord if the column is missing, if a required text is empty, or if the value is not a usable
+    text."""
     if column not in mapping(record):
         raise missing_column(record, column)
     value = stripped(record[column], f"`{column}`")
@@ -71,7 +79,8 @@ def text(record: Any, column: str, required: bool = True) -> str:
 
 
 def input_text(record: Any, column: str | None) -> str:
-    """Return the text in an optional input column; "" if the column is missing or says "no input"."""
+    """Return the text in an optional input column. Return "" if there is no input, because the column is missing or
+    empty, or because its text says so (e.g. "no input")."""
     if column is None or column not in mapping(record) or not present(record[column]):
         return ""
     value = text(record, column, required=False)
@@ -79,8 +88,8 @@ def input_text(record: Any, column: str | None) -> str:
 
 
 def stripped(value: Any, what: str) -> str:
-    """Return `value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text. `what`: the
-    name of the value in the message."""
+    """Return the text `value` without surrounding blanks; "" if it is missing. Raises BadRecord if it is not a text.
+    `what`: the name of the value in the error's message."""
     if not present(value) and not isinstance(value, list | dict | tuple):
         return ""
     if isinstance(value, list) and len(value) == 1:  # a column for several answers that holds one

@@ -14,9 +14,13 @@ QUICK = 64 << 20  # bytes of seed files that `gra plan` reads to count the seeds
 
 
 def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], key: str = "seeds") -> list[Problem]:
-    """Return why the seeds (files or a hub data set) cannot be loaded; [] if they can be loaded. Return [] also if an
-    earlier step has not made the seeds yet, if `settings` is None because the settings are invalid, or if `check_seeds`
-    finds a fault. In the last two cases other checks report the fault."""
+    """Return the reasons why the seeds cannot be loaded; [] if they can be loaded. The seeds are files or a data set of
+    the hub.
+
+    If an earlier step has not made the seeds yet, nothing can be said, and [] is returned. If `settings` is None
+    because the settings are invalid, or if `check_seeds` finds a fault, other checks report this, and [] is returned
+    here.
+    """
     base = inputs.get("seeds")
     if settings is None or not _readable_now(settings, inputs) or check_seeds(settings, base=base):
         return []
@@ -28,8 +32,8 @@ def problems(settings: SeedSettings | None, inputs: Mapping[str, Path | None], k
 
 
 def count(settings: SeedSettings, inputs: Mapping[str, Path | None]) -> int | None:
-    """Return how many seeds there are; None if they cannot be counted yet, or if counting would be slow or need a
-    network."""
+    """Return how many seeds there are. Return None if they cannot be counted yet, if they cannot be loaded, or if
+    counting would be slow or need a network."""
     if not _readable_now(settings, inputs) or settings.hub is not None:
         return None
     state = _state(settings, inputs.get("seeds"))

@@ -80,14 +80,14 @@ TOOL = "its answer needs a tool's output, which is not part of a seed"
 
 
 def is_turn(value: Any) -> bool:
-    """Return whether `value` is one turn of a chat, with a known role. A list of such values is a chat, not a list of
-    records."""
+    """Return whether `value` is one turn of a chat and its speaker has a known role. A list of such values is a chat,
+    not a list of records."""
     return _has_turn_keys(value) and role_of(_lowered(value)) is not None
 
 
 def is_chat(value: Any) -> bool:
-    """Return whether `value` may be a chat: a list of turns or of texts, a mapping of lists, or a text that contains a
-    chat, as JSON or in a chat template."""
+    """Return whether `value` may be a chat. A chat is a list of turns or of texts, a mapping of lists, or a text that
+    contains a chat as JSON or in a chat template."""
     if isinstance(value, str):
         return value.lstrip()[:1] == "[" or holds_chat(value)
     if isinstance(value, dict):
@@ -111,10 +111,12 @@ def is_role_pairs(value: Any) -> bool:
 
 
 def chat(record: Any, column: str) -> list[Fields]:
-    """Return a list with one seed: the first question and its answer in the chat in the column `column`. Consecutive
-    turns of the same speaker are joined. The seed's field `dropped` says what was left out: a system prompt, turns
-    before the question, turns after the answer. Raises BadRecord if the chat has no question with an answer, or if
-    either needs a tool or an image."""
+    """Return a list with one seed, which consists of the first question in a chat and its answer. The chat is in the
+    column `column` of the record, or it is the record itself. Consecutive turns of the same speaker are joined.
+
+    The seed's field `dropped` says whether a system prompt, turns before the question or turns after the answer were
+    left out. Raises BadRecord if the chat has no question with an answer, or if either needs a tool or an image.
+    """
     value = record if isinstance(record, list) else record.get(column) if isinstance(record, dict) else None
     if value is None and not (isinstance(record, dict) and column in record):
         raise missing_column(record, column)
@@ -165,8 +167,8 @@ def chat(record: Any, column: str) -> list[Fields]:
 
 
 def role_of(turn: Mapping[str, Any]) -> Role | None:
-    """Return the role of the turn's speaker, in its usual spelling; None if no key in ROLE_KEYS has a known role as its
-    value."""
+    """Return the role of the turn's speaker, which is user, assistant, system or tool. Return None if no key in
+    ROLE_KEYS has a known role as its value."""
     for key in ROLE_KEYS:
         value = turn.get(key)
         value = value.get("role") if isinstance(value, dict) else value

@@ -39,8 +39,11 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class Unwrapper:
-    """Finds the records in raw JSON values. `is_record`: a function that returns whether a mapping is one seed record.
-    `split`: the split to read if there are several. `add_note`: a function that receives messages for the user."""
+    """Finds the records in raw JSON values.
+
+    `is_record`: a function that returns whether a mapping is one seed record. `split`: the split to read if there are
+    several. `add_note`: a function that receives messages for the user.
+    """
 
     is_record: Callable[[Any], bool]
     split: str

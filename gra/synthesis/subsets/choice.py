@@ -14,19 +14,21 @@ from gra.synthesis.committee.randomness import stream
 
 
 def at_random(count: int, wanted: int, seed: int) -> list[int]:
-    """Return `wanted` different indices from 0 to `count` - 1, drawn at random, in ascending order. Return all indices
-    if `wanted` is larger than `count`. With the same seed, a smaller choice is a subset of a larger one."""
+    """Return `wanted` different indices from 0 to `count` - 1, drawn at random, in ascending order. If `wanted` is
+    larger than `count`, return all indices. With the same seed, a smaller choice is a subset of a larger one."""
     order = list(range(count))
     stream(seed, "subset", count).shuffle(order)
     return sorted(order[:wanted])
 
 
 def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, seed: int) -> list[int]:
-    """Return the indices of `wanted` samples, in ascending order, chosen so that their lengths match `targets`.
+    """Return the indices of `wanted` samples whose lengths match `targets`, in ascending order. If there are fewer than
+    `wanted` samples, return all indices.
+
     `lengths`: the length of each sample. `targets`: the lengths to match. `wanted` of the targets are drawn at random
-    without replacement; when all have been drawn, drawing begins again with all of them. For each drawn target, the
-    sample of nearest length that is not chosen yet is chosen; of two equally near lengths, the smaller one. If there
-    are fewer than `wanted` samples, all indices are returned."""
+    without replacement. Once all have been drawn, drawing begins again with all of them. Each drawn target gets the
+    sample of nearest length that is not chosen yet. If two lengths are equally near, the smaller one is chosen.
+    """
     rng = stream(seed, "subset", "lengths", len(lengths))
     goals: list[int] = []
     while targets and len(goals) < wanted:
