@@ -25,20 +25,21 @@ Uses = Mapping[
 
 
 def forward_flops(billions: float | None, tokens: int | None) -> float | None:
-    """Return the FLOPs of a model's forward pass. `billions`: the size of the model in billions of parameters.
-    `tokens`: the number of tokens. None if one of the two numbers is unknown."""
+    """Return the FLOPs of a forward pass over `tokens` tokens through a model with `billions` billion parameters.
+    Return None if one of the two numbers is unknown."""
     return None if billions is None or tokens is None else 2e9 * billions * tokens
 
 
 def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return the value `cost` of stats.json: calls, tokens and FLOPs, which depend only on the config and the replies.
-    So two runs with the same replies report the same cost.
+    """Return the value `cost` of stats.json: the calls, tokens and FLOPs of the run. They depend only on the config and
+    the replies, so two runs with the same replies report the same cost.
 
-    `uses`: the value `tokens` of stats.json. `kept`: the number of kept samples. `parameters`: for each model its size
-    in billions. The sums of tokens and FLOPs include only calls whose tokens the server reported; `unknown_calls`
-    counts the other calls. A model can have calls in some role of which the server reported no tokens at all; then
-    every sum of tokens or FLOPs that would include these calls is None. A sum of FLOPs is also None if it includes a
-    model of unknown size.
+    `uses`: the value `tokens` of stats.json. `kept`: the number of kept samples. `parameters`: the size of each model
+    in billions of parameters.
+
+    The sums of tokens and FLOPs leave out calls whose tokens the server did not report. `unknown_calls` counts these
+    calls. If no tokens at all were reported for a model in one of its roles, every sum that includes this model in this
+    role is None. A sum of FLOPs is also None if it includes a model of unknown size.
     """
     entries = [
         (
@@ -72,13 +73,14 @@ def timed(
     whole: bool = True,
     energy: EnergySettings | None = None,
 ) -> dict[str, Any]:
-    """Return the value `cost` of run.json: waiting time, GPU time and energy, which depend on the machine and the
-    course of the run.
+    """Return the value `cost` of run.json: the waiting time, the GPU time and the energy. They depend on the machine
+    and on the course of the run.
 
-    `seconds`: time waited for replies, by model and role, including queueing at the server. Calls wait concurrently, so
-    the sum exceeds the elapsed time. `gpu_seconds`: the GPU-seconds (number of GPUs x seconds) of the servers that this
-    process started; None: it started no servers. `whole`: whether this process made all calls of the run, so that
-    `gpu_seconds` is complete. `energy`: the power of a GPU and similar figures; None: the energy is left unknown.
+    `seconds`: the time waited for replies, by model and role. It includes queueing at the server. Calls wait
+    concurrently, so the sum exceeds the elapsed time. `gpu_seconds`: the GPU-seconds (number of GPUs x seconds) of the
+    servers that this process started, or None if it started no servers. `whole`: whether this process made all calls of
+    the run, so that `gpu_seconds` is complete. `energy`: the power of a GPU and similar figures. If it is None, the
+    energy stays unknown.
     """
     kwh, basis = energy_kwh(flops, gpu_seconds if whole else None, energy)
     waited = sum(value for roles in seconds.values() for value in roles.values())
@@ -94,14 +96,13 @@ def timed(
 
 
 def in_vain(recorded: Uses, reported: Uses) -> dict[str, Any]:
-    """Return the value `in_vain` of run.json. It counts the calls that were answered, and so paid for, but whose
-    replies are not used in the data set. Either the proposal of the call was not needed in the end, or the call was
-    made with settings that were changed later. The number of such calls depends on concurrency and restarts, so it is
-    in run.json and not in stats.json.
+    """Return the value `in_vain` of run.json: how many calls and tokens were paid for but not used in the data set.
+    Such a call belongs to a proposal that was not needed in the end, or it was made with settings that were changed
+    later. The numbers depend on concurrency and restarts, so they are in run.json and not in stats.json.
 
-    `recorded`: all calls in the journal; `reported`: the calls in `tokens` of stats.json. Both have the form {model:
-    {role: {in, out, calls, unknown}}}. The result gives calls and tokens, in total and by model. The tokens of a model
-    are None if the server reported none for it.
+    `recorded`: all calls in the journal. `reported`: the calls in the value `tokens` of stats.json. Both have the form
+    {model: {role: {in, out, calls, unknown}}}. The result gives the numbers in total and by model. The tokens of a
+    model are None if the server reported none for it.
     """
     by_model: dict[str, dict[str, int | None]] = {}
     for model, roles in sorted(recorded.items()):
@@ -123,8 +124,8 @@ def in_vain_in_words(vain: Mapping[str, Any]) -> str:
 def energy_kwh(
     flops: float | None, gpu_seconds: float | None, energy: EnergySettings | None
 ) -> tuple[float | None, str]:
-    """Return (energy in kWh, the formula used), or (None, why it is unknown). It is computed from the measured GPU time
-    if this is known, else from the FLOPs."""
+    """Return the energy in kWh and the formula used. If the energy is unknown, return None and the reason. The energy
+    is computed from the GPU time if this was measured, else from the FLOPs."""
     if energy is None:
         return None, "not stated: pool.energy is null"
     if gpu_seconds is not None:

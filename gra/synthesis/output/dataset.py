@@ -39,12 +39,12 @@ def write_dataset(
     card: CardInfo,
     decision: str | None = None,
 ) -> None:
-    """Write the folder's files, each one completely or not at all. `decision`: if given, this text is written to the
-    column `decision` of all kept samples.
+    """Write the files of a data folder, each one completely or not at all. Raises StoreError if two samples have the
+    same id, and OSError if a file cannot be written.
 
     If `kept` or `rejected` is a list, it is sorted by round and index first. Any other iterable (outcomes on disk) is
-    written in the order in which it yields them, without loading all of it into memory. Raises StoreError if two
-    samples have the same id, and OSError if a file cannot be written.
+    written in its own order, without loading all of it into memory. `decision`: a text for the column `decision` of all
+    kept samples. If it is None, each sample has its own decision there.
     """
     ids: set[str] = set()
     rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
@@ -56,8 +56,8 @@ def write_dataset(
 
 
 def write_rows(output: Path, kept: pa.Table, rejected: pa.Table, stats: Mapping[str, Any], card: CardInfo) -> None:
-    """Write the folder's files from two tables, whose columns must already be the columns of `schema`. Raises OSError
-    if a file cannot be written."""
+    """Write the files of a data folder from two tables. The columns of the tables must be those of `schema`. Raises
+    OSError if a file cannot be written."""
     for name, table in (("data/train.parquet", kept), ("rejected.parquet", rejected)):
         rows = (row for batch in table.to_batches(ROW_GROUP) for row in batch.to_pylist())
         _write_parquet(output / name, rows, table.schema.remove_metadata())
@@ -81,8 +81,8 @@ def _first(path: Path) -> dict[str, Any] | None:
 
 
 class Writer:
-    """Runs `write_dataset` in a worker process (gra/worker_process.py), so that pyarrow does not take 100 MB of the
-    calling process's memory."""
+    """Runs `write_dataset` in a worker process (gra/worker_process.py). So the 100 MB that pyarrow takes are not part
+    of the calling process's memory."""
 
     def write(self, *arguments: Any) -> None:
         """Call `write_dataset` with `arguments`. This method runs in the worker process."""
@@ -90,8 +90,8 @@ class Writer:
 
 
 def row(outcome: Outcome) -> dict[str, Any]:
-    """Return one sample as a row of the parquet files. The values of steps that the sample did not reach are null, or
-    an empty list or text."""
+    """Return one sample as a row of the parquet files. If the sample did not reach a step, the values of this step are
+    null, or an empty list or text."""
     o = outcome
     turns = [{"role": "user", "content": o.instruction}, {"role": "assistant", "content": o.response}]
     decision = "rejected"
@@ -123,13 +123,14 @@ def row(outcome: Outcome) -> dict[str, Any]:
 
 
 def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
-    """Return the Arrow schema of train.parquet. If `rejected` is true, return the schema of rejected.parquet, which has
-    two more columns: `reason` and `detail`.
+    """Return the Arrow schema of train.parquet, or that of rejected.parquet if `rejected` is true. The schema of
+    rejected.parquet has two more columns, `reason` and `detail`.
 
-    In the column `scores`, each review has a field for each of the six dimensions: the score that the model gave. This
-    is a whole number or, if `fractions` is true (synthesis.scoring=probability), a float; null if the model was asked a
-    single question (synthesis.questions=overall). The field `score` of a review is the mean of its scores, calibrated
-    if synthesis.calibrate is set.
+    The column `scores` has one entry for each review. The entry has a field for each of the six dimensions, with the
+    score that the model gave. These scores are whole numbers, or floats if `fractions` is true
+    (synthesis.scoring=probability). They are null if the model was asked a single question
+    (synthesis.questions=overall). The field `score` is the mean of the scores that the model gave. It is calibrated if
+    synthesis.calibrate is set.
     """
     import pyarrow as pa
 

@@ -36,9 +36,11 @@ def finish(
     place: Path | None = None,
 ) -> dict[str, float]:
     """Write run.json, log the run to W&B and return the run's metrics. `place`: the folder of the run's input `seeds`,
-    if it has one. Raises SynthesisError if `synthesis.stop_when_blind` ended the run, because the reviews carried no
-    information. If no sample was kept, raises NothingKept if the committee judged at least one proposal, else
-    SynthesisError."""
+    or None if it has no such input.
+
+    Raises SynthesisError if `synthesis.stop_when_blind` ended the run, because its reviews carried no information. If
+    no sample was kept, the error is NothingKept if the committee judged at least one proposal, else SynthesisError.
+    """
     spent = cost.timed(
         seconds_waited(output / JOURNAL),
         stats["kept"],

@@ -18,14 +18,14 @@ JUDGED = ("instruction_rejected", "below_tau", "disputed", "adjudicated_out", "t
 
 
 def judged(result: Synthesis) -> bool:
-    """Return whether at least one proposal was dropped because of the committee's verdicts. A missing or unusable reply
-    is not a verdict."""
+    """Return whether the committee's verdicts dropped at least one proposal. A missing or unusable reply is not a
+    verdict."""
     return any(outcome.reason in JUDGED for outcome in result.rejected)
 
 
 def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> str:
-    """Return the message for a run that kept no sample: one line for each reason why proposals were dropped, most
-    frequent first, with an example; then the models with many unusable replies."""
+    """Return the error message for a run that kept no sample. It lists the reasons why proposals were dropped, most
+    frequent first, each with an example. Then it lists the models with many unusable replies."""
     lines = []
     if result.seeds.failed and not result.seeds.records:
         lines.append(f"No sample was made: none of {len(result.seeds.failed)} seeds could be annotated.")
@@ -62,8 +62,8 @@ def _remedy(result: Synthesis) -> str:
 
 
 def blind_committee(faults: Sequence[str], output: Path, stats: Mapping[str, Any]) -> str:
-    """Return the message for a run that `synthesis.stop_when_blind` ended: what is wrong with the committee (`faults`),
-    and what to do about it."""
+    """Return the error message for a run that `synthesis.stop_when_blind` ended. It says what is wrong with the
+    committee (`faults`), and what to do about it."""
     after = f"after {stats['proposals']:,} proposals its reviews do not distinguish good samples from bad ones"
     lines = [f"The run was stopped (synthesis.stop_when_blind): {after}."]
     lines += [f"  {fault}" for fault in faults]

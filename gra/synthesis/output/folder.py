@@ -30,8 +30,8 @@ PRIVATE: Any = {
 
 @dataclass(frozen=True)
 class Material:
-    """What the statistics and the data folder need besides the result of the run. `words`: values of `CardInfo` that
-    replace the usual values; the stage `refine` sets them."""
+    """What the statistics and the data folder need besides the result of the run. `words`: values for the data card
+    that replace the usual ones (fields of `CardInfo`). Only the stage `refine` sets them."""
 
     config: SynthesisConfig
     rules: Rules
@@ -40,7 +40,7 @@ class Material:
     words: Mapping[str, Any] = field(default_factory=dict)
 
     def statistics(self, result: Synthesis, simulated: bool, probe: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the content of stats.json. `probe`: the content of probe.json, if the run had a probe."""
+        """Return the content of stats.json. `probe`: the content of probe.json, or None if the run had no probe."""
         settings, pool = self.rules.settings, self.config.pool
         stats = statistics(
             result.kept, result.rejected, settings=settings, seed_calls=result.seeds.calls, simulated=simulated
@@ -61,8 +61,8 @@ class Material:
         return stats
 
     def write(self, output: Path, result: Synthesis, stats: dict[str, Any]) -> None:
-        """Write the folder's files, except for run.json and the journal. Raises StoreError if two samples have the same
-        id, and OSError if a file cannot be written."""
+        """Write all files of the data folder except run.json and the journal. Raises StoreError if two samples have the
+        same id, and OSError if a file cannot be written."""
         settings = self.rules.settings
         usual = {
             "settings": settings.model_dump(mode="json", exclude=PRIVATE),

@@ -30,7 +30,8 @@ from gra.wellformed import printable
 
 
 def main(argv: list[str]) -> int:
-    """Run `gra inspect` with its arguments; returns the exit code. Raises StoreError for a folder that cannot be read."""
+    """Run `gra inspect` with the arguments `argv` and return the exit code. Raises StoreError if a folder cannot be
+    read."""
     parser = Parser("gra inspect", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", type=Path, metavar="DIR", nargs="+", help="a synthesis folder (or its .partial)")
     what = parser.add_mutually_exclusive_group()
@@ -72,9 +73,12 @@ def _to_browse(folder: Path, options: argparse.Namespace) -> bool:
 
 
 def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the data folders among `paths`, each once, and a message for each path that cannot be used. A file, or a
-    folder without data, is a fault only if it is the only path. Several paths probably come from a shell pattern, so
-    such a file or folder is then left out, with a note on standard error."""
+    """Return the data folders among `paths` without repetitions, and an error message for each path that cannot be
+    used.
+
+    If `paths` is a single file or a single folder without data, this is an error. Several paths probably come from a
+    shell pattern. Files and folders without data among them are left out, with a note on standard error.
+    """
     folders: list[Path] = []
     faults: list[str] = []
     several = len(paths) > 1

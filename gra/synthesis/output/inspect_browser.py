@@ -153,5 +153,5 @@ class Browser(App[None]):
 
 
 def browse(folder: Path) -> None:
-    """Run the browser until the user leaves it. Raises StoreError for tables that cannot be read."""
+    """Run the browser until the user leaves it. Raises StoreError if the tables of `folder` cannot be read."""
     Browser(folder).run()

@@ -16,10 +16,11 @@ from gra.wellformed import printable
 
 
 def sample_life(folder: Path, sample: str) -> dict[str, Any]:
-    """Return all that the folder holds about a sample: {"record": its row of train.parquet or rejected.parquet, or
-    None; "calls": its calls in the journal, oldest first}.
+    """Return all that the folder holds about a sample, as a dict with the keys `record` and `calls`. `record` is the
+    sample's row of train.parquet or rejected.parquet, or None if it has no row. `calls` are its calls in the journal,
+    oldest first.
 
-    Raises StoreError if the folder has neither a row nor calls of this sample; the message names some samples that the
+    Raises StoreError if the folder has neither a row nor a call of this sample. The message names some samples that the
     folder has.
     """
     record = _record(folder, sample)
@@ -42,8 +43,8 @@ def _record(folder: Path, sample: str) -> dict[str, Any] | None:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of all samples of the folder, kept samples first. The value `file` of a row names its parquet
-    file. Raises StoreError if a file cannot be read."""
+    """Return the rows of all samples of the folder, kept samples first. The value `file` of a row is the name of the
+    parquet file that holds it. Raises StoreError if a file cannot be read."""
     return [{**row, "file": name} for name in TABLES for row in read_rows(folder / name)]
 
 
@@ -110,6 +111,6 @@ def _judgements(record: dict[str, Any], column: str) -> list[dict[str, Any]]:
 
 
 def safe(text: str) -> str:
-    """Return `text`, written by a model, a server or a seed, with rich markup escaped and control characters
-    replaced."""
+    """Return `text` in a form that can be shown in a terminal, whoever wrote it: a model, a server or the author of a
+    seed. Rich markup is escaped, and control characters are replaced."""
     return escape(printable(text))

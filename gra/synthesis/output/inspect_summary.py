@@ -37,7 +37,7 @@ STALE_S = 30.0  # an older status means that the run was killed or hangs
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return the summary of the folder as JSON types; unknown values are None or empty. Raises StoreError if a file
+    """Return a summary of the folder as JSON types. Unknown values are None or empty. Raises StoreError if a file
     cannot be read."""
     kept, dropped = (
         read_rows(folder / name, ("id", "decision") if name == TABLES[0] else ("id", "reason")) for name in TABLES
@@ -112,9 +112,11 @@ def meaning(reason: str) -> str:
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None, sample: str | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a parquet file; [] if there is no such file. `columns`: the columns to read (a column that the
-    file lacks is ignored); None: all columns. `sample`: the id of the only sample to read; None: all samples. Raises
-    StoreError if the file cannot be read."""
+    """Return the rows of a parquet file, or [] if there is no such file. Raises StoreError if the file cannot be read.
+
+    `columns`: the columns to read, or None for all columns. A column that the file lacks is ignored. `sample`: the id
+    of the only sample to read, or None for all samples.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

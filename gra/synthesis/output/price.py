@@ -55,9 +55,9 @@ _REVIEWER = ("check", "review")
 
 @dataclass(frozen=True)
 class Known:
-    """Figures of an earlier run. `source`: the name of its folder. `calls`: step -> calls per proposal. `tokens`: step
-    -> tokens (in, out) per call. `proposals`: proposals per kept sample; None: unknown. A step without a known figure
-    is left out."""
+    """Figures of an earlier run, from which a new run is estimated. `source`: the name of the earlier run's folder.
+    `calls`: for each step, its calls per proposal. `tokens`: for each step, its tokens (in, out) per call. A step
+    without a known figure is left out. `proposals`: the proposals per kept sample, or None if this is unknown."""
 
     source: str
     calls: dict[str, float]
@@ -67,8 +67,8 @@ class Known:
 
 @dataclass(frozen=True)
 class Price:
-    """Expected calls and tokens of a whole run. `least`: the calls if every proposal is kept and no call is retried.
-    `most`: the calls if every round makes as many proposals as are allowed."""
+    """The expected calls and tokens of a whole run. `least`: the number of calls if every proposal is kept and no call
+    is retried. `most`: the number of calls if every round makes as many proposals as are allowed."""
 
     calls: float
     least: float
@@ -80,9 +80,9 @@ class Price:
 
 
 def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
-    """Return the figures of an earlier run: of the first folder whose journal has at least 20 proposals and only calls
-    of models in `models`. A journal with calls of other models, such as simulated ones, is not used, because their
-    texts have other lengths. None if no folder qualifies."""
+    """Return the figures of an earlier run, or None if no folder qualifies. They come from the first folder whose
+    journal has at least 20 proposals and only calls of models in `models`. Other models, such as simulated ones, write
+    texts of other lengths, so their figures would be misleading."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
@@ -108,8 +108,9 @@ def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
 
 
 def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlier: Known | None = None) -> Price:
-    """Return the expected calls and tokens of a synthesis. `models`: names of the pool's models; `seeds`: number of
-    seeds to annotate. Pure."""
+    """Return the expected calls and tokens of a synthesis. `models`: the names of the models that can take part.
+    `seeds`: the number of seeds to annotate. `earlier`: the figures of an earlier run, which replace general
+    assumptions. Pure."""
     samples = settings.rounds * settings.samples_per_round
     usual = PROPOSALS if settings.review else PROPOSALS_UNREVIEWED
     if earlier is not None and earlier.proposals is not None:
@@ -134,9 +135,9 @@ def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlie
 
 
 def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> Outlook:
-    """Return the estimate as text and figures. `seeds`: number of seeds; None: unknown, so seeds.limit is used instead.
-    `earlier`: folders of earlier runs. `own`: the working folder of this run, if it exists; calls that are recorded
-    there need not be made again."""
+    """Return the estimate for a synthesis as text and figures. `seeds`: the number of seeds. If it is None, the number
+    is unknown, and seeds.limit is used instead. `earlier`: the folders of earlier runs. `own`: the working folder of
+    this run, if it exists. Calls that are recorded there need not be made again."""
     settings, limit, columns = config.synthesis, config.seeds.limit, config.seeds.columns
     used = min(n for n in (limit, seeds, 10**9) if n is not None)
     unknown = limit is None and seeds is None
@@ -167,8 +168,8 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
 
 
 def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
-    """Return the estimate for a probe. `calls`: the number of calls per model. Every call is assumed to have as many
-    tokens as a review. `own`: the probe's working folder, if it exists."""
+    """Return the estimate for a probe as text and figures. Every call is assumed to have as many tokens as a review.
+    `calls`: the number of calls per model. `own`: the probe's working folder, if it exists."""
     models = config.pool.names
     into, out = tokens_of(config.synthesis, "review")
     total = calls * len(models)
@@ -185,9 +186,12 @@ def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook
 def cost_of(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
 ) -> Cost:
-    """Return the cost of these tokens and calls. `tokens`: tokens in and out together, by model. `parameters`: the size
-    of each model in billions; if one is None, the cost is marked `unsized` and its FLOPs are 0. `calls`, `tokens_out`:
-    the total numbers of calls and of tokens out, from which the journal's size is estimated."""
+    """Return the cost of a stage, computed from its expected calls and tokens.
+
+    `tokens`: for each model, its tokens in and out together. `parameters`: the size of each model in billions of
+    parameters. If a size is None, the cost is marked `unsized` and its FLOPs are 0. `calls`, `tokens_out`: the total
+    numbers of calls and of tokens out. The journal's size is estimated from these totals.
+    """
     sizes = {model: parameters.get(model) for model in tokens}
     unsized = None in sizes.values()
     flops = 0.0 if unsized else sum(2e9 * (sizes[model] or 0) * count for model, count in tokens.items())
@@ -203,7 +207,7 @@ def _journal(calls: float, tokens_out: float) -> float:
 def work_in_words(
     tokens: Mapping[str, float], parameters: Mapping[str, float | None], calls: float, tokens_out: float
 ) -> str:
-    """Return the FLOPs, GPU-hours and the journal's size as text. `cost_of` explains the arguments."""
+    """Return the FLOPs, the GPU-hours and the journal's size as text. The arguments are those of `cost_of`."""
     size = f"disk: about {work.disk(_journal(calls, tokens_out))}"
     cost = cost_of(tokens, parameters, calls, tokens_out)
     if cost.unsized:
@@ -275,8 +279,9 @@ def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = No
 
 
 def by_model(settings: SynthesisSettings, models: Sequence[str], counts: dict[str, float]) -> dict[str, float]:
-    """Return the calls of each model. The calls of a step are divided equally among the models that can take part in
-    it. `counts`: step -> calls. If `counts` holds numbers of tokens instead, the result is the tokens of each model."""
+    """Return the number of calls of each model. The calls of a step are divided equally among the models that can take
+    part in it. `counts`: the number of calls of each step. If it holds numbers of tokens instead, the result is the
+    tokens of each model."""
     found = candidates(models, settings)
     steps = {
         _WRITER: found.generator,

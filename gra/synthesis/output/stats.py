@@ -38,10 +38,13 @@ def statistics(
     seed_calls: Iterable[CallRecord] = (),
     simulated: bool = False,
 ) -> dict[str, Any]:
-    """Return the content of stats.json: totals, and the same figures for each round under `rounds`. `seed_calls`: the
-    calls that annotated the seeds, before round 1; they count in the totals only. `settings`: None if nothing was
-    reviewed. A proportion with the denominator 0 is None. The outcomes are read once, and the memory needed does not
-    grow with their number."""
+    """Return the content of stats.json: totals and, under `rounds`, the same figures for each round. A proportion is
+    None if its denominator is 0.
+
+    `settings`: the settings of the run, or None if nothing was reviewed. `seed_calls`: the calls that annotated the
+    seeds before round 1. They count in the totals only. The outcomes are read once, and the memory needed does not grow
+    with their number.
+    """
     delta = None if settings is None else settings.delta
     total = _Tally(delta)
     rounds: dict[int, _Tally] = {}

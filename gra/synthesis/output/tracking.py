@@ -54,8 +54,8 @@ def record(
 ) -> None:
     """Send a finished synthesis to W&B if `runtime.tracking` is on. If W&B fails, no error is raised.
 
-    `place`: the folder of the input `seeds`; `stats`, `run`: the content of stats.json and run.json. The merge of a
-    single round (sharding.py) is only a part of a run, so it is not logged.
+    `place`: the folder of the input `seeds`, or None. `stats`, `run`: the content of stats.json and run.json. The merge
+    of a single round (sharding.py) is only a part of a run, so it is not logged.
     """
     tracking = config.runtime.tracking
     if tracking.mode == "none" or output.parent.name.endswith(SHARDS):
@@ -78,9 +78,9 @@ def record(
 
 
 def curve(kept: Iterable[Outcome], rejected: Iterable[Outcome], points: int = POINTS) -> Iterator[dict[str, float]]:
-    """Yield about `points` rows of cumulative numbers: counts, drops by stage, rates, and the reviewers' agreement
-    (Krippendorff's alpha). Each row covers all proposals up to some point of the run; the last row covers all
-    proposals. `kept` and `rejected` are sorted by round and index."""
+    """Yield about `points` rows of numbers that show the course of the run. Each row covers all proposals from the
+    beginning to some point of the run. The last row covers all proposals. A row has counts, drops by stage, rates, and
+    the reviewers' agreement (Krippendorff's alpha). `kept` and `rejected` must be sorted by round and index."""
     total = sum(1 for _ in kept) + sum(1 for _ in rejected)
     every = max(1, -(-total // points))
     counts: Counter[str] = Counter()
@@ -109,8 +109,8 @@ def curve(kept: Iterable[Outcome], rejected: Iterable[Outcome], points: int = PO
 
 
 def summary(stats: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, float]:
-    """Return the final numbers: counts of proposals by fate, rates, agreement, cost and speeds. Unknown numbers are
-    left out."""
+    """Return the final numbers of the run: counts of kept and dropped proposals, rates, agreement, cost and speeds.
+    Unknown numbers are left out."""
     found: dict[str, Any] = {**{key: stats.get(key) for key in (*COUNTS, *AGREEMENT)}, **_rates(stats)}
     found |= {key: stats["cost"][key] for key in ("tokens", "flops")}
     found |= {f"{key}_per_kept": stats["cost"]["per_kept"][key] for key in ("calls", "tokens", "flops")}
@@ -129,8 +129,7 @@ def summary(stats: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, float
 
 
 def round_lines(stats: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the table of the rounds: a row for each round, with the columns ROUND_COLUMNS; None for a missing
-    value."""
+    """Return a table with a row for each round and the columns ROUND_COLUMNS. A missing value is None."""
     return [[{**one, **_rates(one)}.get(column) for column in ROUND_COLUMNS] for one in stats["rounds"]]
 
 

@@ -15,8 +15,8 @@ RESULT = "probe.json"
 
 
 def read_probe(folder: Path | None) -> dict[str, Any] | None:
-    """Return the content of probe.json in `folder`; None if `folder` is None or the probe was off. Raises StoreError if the file
-    is not the result of a probe."""
+    """Return the content of probe.json in `folder`. Return None if `folder` is None or the probe was off. Raises
+    StoreError if the file is not the result of a probe."""
     if folder is None:
         return None
     path = folder / RESULT
@@ -31,10 +31,12 @@ def read_probe(folder: Path | None) -> dict[str, Any] | None:
 
 
 def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value `probe` of stats.json: the probe's faults, the AUC of each model, and the estimated proportion
-    of right samples among the reviewed and among the accepted samples, also as text.
+    """Return the value `probe` of stats.json. It has the faults that the probe found, the AUC of each model, and the
+    estimated proportions of right samples among the reviewed and among the accepted samples. It also gives the
+    proportions in words.
 
-    Samples that were dropped later as contaminated or as duplicates count as accepted, because they passed the gate.
+    A sample that passed the gate (the committee's decision) counts as accepted, even if it was dropped later as
+    contaminated or as a duplicate.
     """
     from gra.synthesis.probe.result import right_of_accepted
 

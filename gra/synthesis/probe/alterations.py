@@ -54,7 +54,7 @@ LEAST_WORDS = 12  # minimum words of an answer; a shorter one can read as comple
 
 
 def truncated(response: str, rng: random.Random) -> str | None:
-    """Return the answer truncated within a sentence, after about a third of its words; None if it is too short."""
+    """Return about the first third of the answer, cut off within a sentence. Return None if the answer is too short."""
     pieces = re.findall(r"\S+\s*", response.strip())
     if len(pieces) < LEAST_WORDS:
         return None
@@ -65,8 +65,9 @@ def truncated(response: str, rng: random.Random) -> str | None:
 
 
 def changed(response: str, rng: random.Random) -> str | None:
-    """Return the answer with one thing changed: an operator, if the answer is code that has one, else its last number
-    (numbers of list items do not count). None if it has neither."""
+    """Return the answer with one operator or number changed. If the answer is code that has an operator, an operator is
+    changed. Otherwise, the last number is changed, where numbers of list items do not count. Return None if the answer
+    has neither."""
     signs = list(_OPERATOR.finditer(response)) if _CODE.search(response) else []
     if signs:
         mark = rng.choice(signs)
@@ -80,8 +81,8 @@ def changed(response: str, rng: random.Random) -> str | None:
 
 
 def negated(response: str, rng: random.Random) -> str | None:
-    """Return the answer with its first negation removed, with a word replaced by its opposite, or with its first verb
-    negated. None if the answer allows none of these changes."""
+    """Return the answer with one statement reversed. Its first negation is removed, or a word is replaced by its
+    opposite, or its first verb is negated. Return None if the answer allows none of these changes."""
     if mark := _DENIED.search(response):
         return response[: mark.start()] + mark[1] + response[mark.end() :]
     turned = _TURNED.search(response)

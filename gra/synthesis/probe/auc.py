@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimated number `value` with its interval (`low`, `high`). `n`: the number of items from which it was
-    estimated."""
+    """An estimated number `value` with its confidence interval from `low` to `high`. `n`: the number of items from
+    which it was estimated."""
 
     value: float
     low: float
@@ -52,11 +52,12 @@ def data_of(found: Estimate | None) -> dict[str, float | int] | None:
 def share(
     values: Sequence[float], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """Return the mean of `values`, with Wilson's interval; None if there are no values. Each value is between 0 and 1,
-    and usually 0 or 1.
+    """Return the mean of `values` with Wilson's confidence interval, or None if there are no values. Each value is
+    between 0 and 1, and usually 0 or 1.
 
-    `questions`: the question to which each value belongs; None: each value belongs to a different question. The
-    interval is computed for the effective number of independent items (`worth`), not for the number of values.
+    `questions`: the question to which each value belongs. If it is None, each value belongs to a different question.
+    Values of the same question are correlated, so the interval is computed for the effective number of independent
+    items (`worth`), not for the number of values.
     """
     if len(values) == 0:
         return None
@@ -68,9 +69,9 @@ def share(
 
 
 def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
-    """Return the effective number of independent items, between 1 and the number of values. It is the number of
-    independent items whose mean would have the same variance as the mean of `values`. That variance is estimated from
-    the differences between questions."""
+    """Return the effective number of independent items, between 1 and the number of values. The mean of that many
+    independent items would have the same variance as the mean of `values`. This variance is estimated from the
+    differences between questions."""
     count, value = len(values), float(values.mean())
     if questions is None:
         return float(count)
@@ -88,13 +89,14 @@ def worth(values: Floats, questions: Sequence[Hashable] | None) -> float:
 def auc(
     scores: Sequence[float], right: Sequence[bool], questions: Sequence[Hashable] | None = None, level: float = LEVEL
 ) -> Estimate | None:
-    """Return the AUC: of all pairs of a right and a wrong answer, the proportion in which the right answer scores
-    higher; ties count half. `right`: whether each answer is right. None if all answers are right or all are wrong.
-    Raises ValueError if there are not as many scores as labels.
+    """Return the area under the ROC curve (AUC) with its confidence interval. The AUC is the proportion of pairs of a
+    right and a wrong answer in which the right answer scores higher. Ties count half. `right`: whether each answer is
+    right. Return None if all answers are right or all are wrong. Raises ValueError if `scores` and `right` differ in
+    length.
 
     The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski
     1997). The interval is symmetric in the log-odds, so it stays between 0 and 1. If the variance is 0, Wilson's
-    interval is used; its number of items is the number of right or of wrong answers, whichever is smaller.
+    interval is used. Its number of items is then the number of right answers or of wrong answers, whichever is smaller.
     """
     values, truth = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     if len(values) != len(truth):

@@ -28,8 +28,8 @@ Answer = Fraction | str
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """Return the seeds with exact answers. Raises ConfigError if `settings` is not empty, because this source has no
-    settings."""
+    """Return the seeds with exact answers, each with a rule that grades other answers. Raises ConfigError if `settings`
+    is not empty, because this source of questions has no settings."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "remove them")])
     found = []
@@ -53,12 +53,13 @@ class _Rule:
 
 
 def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
-    """Return the answer that a text gives: a number (as a fraction), a letter or a word. None if it gives none.
+    """Return the answer that a text gives: a number (as a fraction), a letter or a word. Return None if the text gives
+    none.
 
     If the text marks its answer ("The answer is 72."), the marked answer is returned. Otherwise the arguments decide
     what counts as the answer. `choice`: whether the question lists options by letter. If so, only a letter at the
-    beginning of the text counts. If not, a text that consists of a number or of a word such as "yes" counts. `whole`:
-    whether nothing else counts. If it is False (and `choice` is False), these count too, in this order: a yes, no, true
+    beginning of the text counts. If not, a text counts that consists of a number or of a word such as "yes". `whole`:
+    whether nothing else counts. If `choice` and `whole` are both False, these count too, in this order: a yes, no, true
     or false at the beginning, the last number of the last sentence, and the last number of the whole text.
     """
     text = text.strip()

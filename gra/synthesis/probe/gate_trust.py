@@ -31,11 +31,14 @@ Judged = Mapping[
 
 @dataclass(frozen=True)
 class GateTrust:
-    """The gate's figures, as proportions. `sens`: right answers that are accepted. `spec`: wrong answers that are
-    refused. `trusted`: `sens` and `spec` with their effective numbers of items. `taken`: accepted answers among all
-    answers. `right_of_taken`: right answers among the accepted answers. `on_policy`: whether models of the pool wrote
-    the answers. If False, they are right answers from the data, and wrong answers that a rule made from these. Such
-    answers are easier to judge, so all figures are optimistic."""
+    """How well the gate (the committee's decision) tells right answers from wrong ones.
+
+    `sens`: the proportion of right answers that the gate accepts. `spec`: the proportion of wrong answers that it
+    refuses. `trusted`: both proportions with their effective numbers of items. `taken`: the proportion of all answers
+    that it accepts. `right_of_taken`: the proportion of the accepted answers that are right. `on_policy`: whether
+    models of the pool wrote the answers. If False, the answers are right answers from the data, and wrong ones that a
+    rule made from them. Such answers are easier to judge, so all figures are then optimistic.
+    """
 
     sens: Estimate
     spec: Estimate
@@ -48,9 +51,10 @@ class GateTrust:
 def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
-    """Return the gate's figures. They are measured on the answers that the pool's models wrote, if some of these are
-    right and some are wrong; else on the items that no model wrote. None if `settings` have no review, if no right
-    answer could be judged, or if no wrong answer could be judged."""
+    """Return how well the gate tells right answers from wrong ones. It is measured on the answers that the pool's
+    models wrote, if some of these are right and some are wrong. Otherwise it is measured on the items that no model
+    wrote. Return None if `settings` have no review, if no right answer could be judged, or if no wrong answer could be
+    judged."""
     if not settings.review:
         return None
     on_policy = [item for item in items if item.author is not None]
@@ -76,14 +80,15 @@ def gate_trust(
 
 
 def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: SynthesisSettings) -> float | None:
-    """Return the proportion of the possible committees that accept the answer; None if no committee is possible."""
+    """Return the proportion of the possible committees that accept the answer. Return None if no committee is
+    possible."""
     verdicts = [_takes(item, roles, judged, settings) for roles in committees(item.author, models, settings)]
     return sum(verdicts) / len(verdicts) if verdicts else None
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """Return the committees that `roles.assign` can draw if `author` wrote the answer, at most MOST of them. `author`:
-    None if no model of the pool wrote the answer."""
+    """Return the committees that a run can draw (`roles.assign`) for an answer of the model `author`, at most MOST of
+    them. If `author` is None, no model of the pool wrote the answer."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])

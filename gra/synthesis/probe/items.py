@@ -33,8 +33,9 @@ _LONGEST = 4000  # maximum characters of a text that is shown
 
 @dataclass(frozen=True)
 class Item:
-    """An answer to judge. `question`: the id of its question; several items can have the same one. `author`: the model
-    that wrote the answer; None: no model of the pool did."""
+    """An answer that the models of a probe judge. `kind`: how the answer was made, as in the list above. `question`:
+    the id of its question. Several items can have the same question. `author`: the model that wrote the answer, or None
+    if no model of the pool did."""
 
     id: str
     kind: str
@@ -48,7 +49,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Pair:
-    """A question with its right answer. `known`: the same question with a rule that grades other answers, or None."""
+    """A question with its right answer. `known`: the same question with a rule that grades other answers, or None if
+    there is no such rule."""
 
     id: str
     instruction: str
@@ -57,16 +59,16 @@ class Pair:
     known: Known | None = None
 
     def agrees(self, response: str, right: bool) -> bool:
-        """Return whether the question's rule gives `response` the grade `right` (True: right, False: wrong). If there
-        is no rule, or the rule cannot decide, return True."""
+        """Return False if the question's rule contradicts the label `right` of the answer `response`. Return True if
+        the rule agrees or cannot decide, or if there is no rule."""
         verdict = self.known.right(response) if self.known is not None else None
         return verdict is None or verdict is right
 
 
 def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
-    """Return items that no model wrote: at most `count` right ones and as many wrong ones, spread evenly over the
-    domains and over the `kinds` of wrong items. There are fewer than `count` if no wrong item can be made for many of
-    the questions.
+    """Return right and wrong items that no model wrote, at most `count` of each. They are spread evenly over the
+    domains and over the `kinds` of wrong items. There are fewer than `count` if for many questions no wrong item can be
+    made.
 
     For each wrong item there is a right item of the same question. So differences between questions do not affect the
     comparison of right and wrong items.
@@ -89,8 +91,8 @@ def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] =
 
 
 def on_policy(known: Known, author: str, reply: str) -> Item | None:
-    """Return an item: the answer `reply` of the model `author` to the question `known`. The question's rule decides
-    whether the answer is right. None if the rule cannot decide."""
+    """Return the answer `reply`, which the model `author` gave to the question `known`, as an item. The question's rule
+    decides whether the answer is right. Return None if the rule cannot decide."""
     verdict = known.right(reply)
     if verdict is None:
         return None

@@ -18,9 +18,9 @@ LEAST = 10  # minimum items for a difference or a correlation
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """Return by how many points the scores of `model` are lower than the mean scores of the other models, on average
-    over the items. A model above 0 is harsh, a model below 0 is lenient, as in the health of a run (health.py). None if
-    there are too few items."""
+    """Return by how many points `model` scores lower than the mean of the other models, on average over the items. A
+    model above 0 is harsh, a model below 0 is lenient, as in the health of a run (health.py). Return None if there are
+    too few items."""
     others = [name for name in scores if name != model]
     gaps = [
         fmean(seen) - score
@@ -31,12 +31,13 @@ def severity(model: str, scores: Table) -> Estimate | None:
 
 
 def preference(model: str, items: Sequence[Item], scores: Table, families: Mapping[str, str]) -> Estimate | None:
-    """Return how much `model` prefers answers that its own model family wrote, in points. For each answer, take the
+    """Return by how many points `model` prefers answers that its own model family wrote. For each answer, take the
     score of `model` minus the mean score of the models of other families. The result is the mean of these differences
     over its own family's answers, minus their mean over all other answers.
 
-    It is computed separately for right and for wrong answers, and then averaged. Otherwise a family that is right more
-    often would seem to be preferred. None if there are too few answers to compare, or if all models are of one family.
+    This is computed separately for right and for wrong answers, and then averaged. Otherwise a family that is right
+    more often would seem to be preferred. Return None if there are too few answers to compare, or if all models are of
+    one family.
     """
     gaps: dict[tuple[bool, bool], list[float]] = {}
     for item in items:
@@ -64,9 +65,10 @@ def preference(model: str, items: Sequence[Item], scores: Table, families: Mappi
 
 
 def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, str], float]:
-    """Return, for each pair of models, Pearson's correlation of their errors. A model's error on a right answer is its
-    score minus its mean score of all right answers. Its error on a wrong answer is its score minus its mean score of
-    all wrong answers. A pair is left out if it has too few common items, or if all errors of one model are zero."""
+    """Return Pearson's correlation between the errors of two models, for each pair of models. A model's error on a
+    right answer is its score minus its mean score of all right answers. Its error on a wrong answer is its score minus
+    its mean score of all wrong answers. A pair is left out if it has too few common items, or if all errors of one
+    model are zero."""
     errors: dict[str, dict[str, float]] = {}
     for model, given in scores.items():
         means = {
@@ -85,9 +87,9 @@ def error_correlations(items: Sequence[Item], scores: Table) -> dict[tuple[str, 
 
 
 def independent(count: int, correlations: Sequence[float]) -> float | None:
-    """Return the number of independent reviewers that are worth as much as `count` reviewers with correlated errors: n
-    / (1 + (n - 1) rho). Here n is `count`, and rho is the mean of the `correlations` (at least 0). None if there are no
-    correlations."""
+    """Return how many independent reviewers are worth as much as `count` reviewers with correlated errors. This number
+    is n / (1 + (n - 1) rho), where n is `count` and rho is the mean of the `correlations` (at least 0). Return None if
+    there are no correlations."""
     if not correlations or count < 1:
         return None
     rho = min(1.0, max(0.0, fmean(correlations)))
@@ -95,8 +97,8 @@ def independent(count: int, correlations: Sequence[float]) -> float | None:
 
 
 def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
-    """Return, for each model that answered questions, the proportion of its answers that are right: in all domains
-    together ("all") and in each domain."""
+    """Return the proportion of right answers for each model that answered questions. Each model has this proportion for
+    all domains together ("all") and for each domain."""
     found: dict[str, dict[str, Estimate | None]] = {}
     for author in dict.fromkeys(item.author for item in items if item.author is not None):
         own = [item for item in items if item.author == author]

@@ -30,7 +30,8 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Trust:
-    """A test's sensitivity or specificity. `n`: its effective number of items, which can be fractional."""
+    """The sensitivity or the specificity of a test, as measured on items. `n`: the effective number of these items,
+    which can be fractional."""
 
     value: float
     n: float
@@ -39,17 +40,18 @@ class Trust:
 def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the estimated proportion of right items among all judged items. `judged`: the number of judged items;
-    `taken`: how many of them the test accepted. None if there are no items or if sens + spec <= 1. Raises ValueError if
-    `taken` is not in 0..`judged`."""
+    """Return the estimated proportion of right items among all judged items. `judged`: the number of judged items.
+    `taken`: how many of them the test accepted. Return None if there are no items or if sens + spec <= 1. Raises
+    ValueError if `taken` is not in 0..`judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 
 def share_right_of_taken(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the estimated proportion of right items among the accepted items. `share_right` explains the arguments.
-    None if no item was accepted or if sens + spec <= 1. Raises ValueError if `taken` exceeds `judged`."""
+    """Return the estimated proportion of right items among the accepted items. The arguments are those of
+    `share_right`. Return None if no item was accepted or if sens + spec <= 1. Raises ValueError if `taken` exceeds
+    `judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None
 
 

@@ -26,8 +26,8 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Qualification:
-    """The result of a probe. `words`: the verdict in sentences. `faults`: reasons not to run this committee; empty if there are
-    none."""
+    """The result of a probe. `words`: the verdict in sentences. `faults`: the reasons not to run this committee. The
+    list is empty if there are none."""
 
     reviewers: dict[str, Reviewer]
     generators: dict[str, dict[str, Estimate | None]]
@@ -48,9 +48,12 @@ def qualify(
     settings: SynthesisSettings,
     calibrated: bool = False,
 ) -> Qualification:
-    """Return the result of the probe. `judged`: model -> item's id -> scores by dimension (None: no usable verdict).
-    `served`: model's name -> its id or path, which names its family. `calibrated`: whether the run will map scores with
-    this probe's calibration; the gate is then measured on mapped scores."""
+    """Return the result of the probe.
+
+    `judged`: for each model and each item's id, the scores by dimension, or None if the model gave no usable verdict.
+    `served`: for each model's name, its id or path, which names its model family. `calibrated`: whether the run will
+    map scores with this probe's calibration. If so, the gate is measured on mapped scores.
+    """
     models = list(served)
     own = not policy(settings).distinct
     reviewers = {model: assess(model, items, judged[model], settings.tau, own, len(judged)) for model in judged}
@@ -78,9 +81,10 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """Return the content of probe.json. For each model it has the figures of reviewer.py and, from model_comparison.py,
-    `severity`, `preference` and `own_share_right` (the proportion of its own answers that are right). Each estimate is
-    {value, low, high, n}, with a 95 % interval from `low` to `high`, or None if it is undefined."""
+    """Return the content of probe.json. For each model it has the figures of reviewer.py, and three figures of
+    model_comparison.py: `severity`, `preference` and `own_share_right` (the proportion of its own answers that are
+    right). Each estimate has the form {value, low, high, n}, with a 95 % interval from `low` to `high`. It is None if
+    it is undefined."""
     gate = found.gate
     return {
         "version": FORMAT,
@@ -113,12 +117,14 @@ def data(found: Qualification) -> dict[str, Any]:
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
     """Return the estimated proportions of right samples among the reviewed and among the accepted samples of a finished
-    run, with intervals. `probe`: the content of probe.json; `accepted`, `reviewed`: the run's numbers of accepted and
-    of reviewed samples. None if the probe did not measure the gate, or if nothing was reviewed.
+    run, with intervals. Return None if the probe did not measure the gate, or if nothing was reviewed.
 
-    `basis` in the result is "on-policy" if the probe measured the gate on answers of the pool's models, and "rule-made"
-    if it measured the gate on answers made by rule; then the estimate is optimistic. A proportion is None if the gate
-    separates right from wrong no better than chance.
+    `probe`: the content of probe.json. `accepted`, `reviewed`: how many samples the run accepted and how many it
+    reviewed.
+
+    The value `basis` of the result says on which answers the probe measured the gate: on answers of the pool's models
+    ("on-policy"), or on answers made by rule ("rule-made"). In the second case the estimate is optimistic. A proportion
+    is None if the gate separates right from wrong no better than chance.
     """
     gate = probe.get("gate")
     if gate is None or reviewed <= 0:
@@ -135,8 +141,8 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
 
 
 def best_generator(found: Qualification) -> tuple[str, Estimate] | None:
-    """Return the model whose own answers are right most often, and the proportion of them that is right; None if this
-    is known for no model."""
+    """Return the model whose own answers are right most often, and the proportion of them that is right. Return None if
+    this is known for no model."""
     known = [(name, share) for name, by in found.generators.items() if (share := by["all"]) is not None]
     return max(known, key=lambda pair: pair[1].value, default=None)
 

@@ -21,11 +21,14 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Reviewer:
-    """How one model uses the scale of scores, and how well it tells right answers from wrong ones. `basis`: the items
-    on which the verdict is based: "on-policy" (answers of the pool's models) or "rule-made" (right answers, and wrong
-    ones made from them by rule). `auc_by`: the AUC for each origin of the answers (rule-made, on-policy), for each kind
-    of wrong answer and for each domain. `calibration`: the knots of the model's calibration map. `above_chance`:
-    whether the model's AUC is significantly above 1/2, corrected for the number of models."""
+    """How one model uses the scale of scores, and how well it tells right answers from wrong ones.
+
+    `basis`: the items on which the verdict is based. They are "on-policy" (answers of the pool's models) or "rule-made"
+    (right answers, and wrong ones made from them by rule). `auc_by`: the AUC for each origin of the answers (rule-made,
+    on-policy), for each kind of wrong answer and for each domain. `calibration`: the points (knots) of the map from the
+    model's scores to the common scale. `above_chance`: whether the model's AUC is significantly above 1/2, corrected
+    for the number of models.
+    """
 
     model: str
     usable: Estimate | None
@@ -66,12 +69,13 @@ def assess(
     own: bool = False,
     family: int = 1,
 ) -> Reviewer:
-    """Measure the reviewer `model`. `given`: item's id -> the model's scores, or None if its verdict is unusable; an
-    item that the model did not review has no entry. `tau`: the score from which an answer counts as accepted.
+    """Return the figures of `model` as a reviewer.
 
-    `own`: whether the scores that the model gave its own answers count. If False, these scores only serve to describe
-    how the model uses the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the
-    number of models compared, for the Bonferroni correction.
+    `given`: for each item's id, the scores that the model gave, or None if its verdict is unusable. An item that the
+    model did not review has no entry. `tau`: the score from which an answer counts as accepted. `own`: whether the
+    scores that the model gave its own answers count. If False, these scores only serve to describe how the model uses
+    the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the number of models
+    compared, for the Bonferroni correction.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]

@@ -34,9 +34,9 @@ ASIDE = 0.25  # of the seeds with answers, the share that is reserved for the re
 
 @dataclass
 class Findings:
-    """The results of the calls. `judged`: model -> item's id -> scores by dimension, or None if the verdict is
-    unusable. `unanswered`: model -> number of its unusable answers to known questions. `traffic`: the number of calls
-    and the time waited for them, in this process only."""
+    """What the calls of a probe returned. `judged`: for each model and each item's id, the scores by dimension, or None
+    if the verdict is unusable. `unanswered`: for each model, how many of its answers to known questions are unusable.
+    `traffic`: the number of calls and the time waited for them, in this process only."""
 
     items: list[Item]
     judged: dict[str, dict[str, Scores | None]]
@@ -53,8 +53,8 @@ async def ask(
     known: Sequence[Known],
     output: Path,
 ) -> Findings:
-    """Make the calls of the probe and return their results. Raises ServerError, StoreError or Interrupted if the probe
-    cannot continue."""
+    """Make the calls of the probe and return their results. `known`: the questions with known answers. Raises
+    ServerError, StoreError or Interrupted if the probe cannot continue."""
     pool, seed, settings = config.pool, config.seed, config.synthesis
     rules = Rules(seed, _answering(settings, probe), pool.served, thoughts=pool.strip_think)
     async with engine_for(config, output) as (engine, backend):
@@ -83,10 +83,11 @@ def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
     """Take some seeds as examples for the reviewers' prompts. Return the examples, the other seeds, and the questions
-    of `known` that are not among the examples. The probe's test items are made from the second and third.
+    of `known` that are not among the examples. The probe's items are made from these other seeds and questions.
 
-    With synthesis.scoring=probability, about a quarter of the seeds with answers become examples; their ids decide
-    which. With any other scoring, prompts show no examples, so no seed is taken."""
+    With synthesis.scoring=probability, about a quarter of the seeds with answers become examples. Their ids decide
+    which. With any other scoring, prompts show no examples, so no seed is taken.
+    """
     if settings.scoring != "probability":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
@@ -97,8 +98,8 @@ def set_aside(
 
 
 def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
-    """Return the questions whose right answers are the basis for rule-made items: the seeds with a response, and the
-    known questions."""
+    """Return the questions from whose right answers the rule-made items are made. They are the seeds with a response,
+    and the known questions."""
     found = {
         seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN)
         for seed in seeds

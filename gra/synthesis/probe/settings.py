@@ -52,11 +52,11 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """Return two numbers: how many pairs of answers and how many known questions the probe uses. A pair is a right
-        answer and a wrong one that a rule makes from it. With these numbers, the probe makes about as many calls per
-        model as the setting `calls` says. `models`: the number of models. `known`: how many known questions there are.
+        """Return how many pairs of answers and how many known questions the probe uses. A pair is a right answer and a
+        wrong one that a rule makes from it. With these numbers, each model makes about as many calls as the setting
+        `calls` says. Each model answers each known question once, and reviews the answers of all models.
 
-        Each model answers each known question once, and reviews the answers of all models.
+        `models`: the number of models. `known`: how many known questions there are.
         """
         ruled = round(self.calls * self.made_by_rule / 2)
         questions = min(known, int((self.calls - 2 * ruled) / (models + 1)))
@@ -64,14 +64,14 @@ class ProbeSettings(Settings):
 
 
 def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
-    """Return the value of `synthesis.probe`. If it is not set, return its default: "off" for simulated pools, else
-    "warn"."""
+    """Return the value of `synthesis.probe`, or its default if it is not set. The default is "off" for simulated pools
+    and "warn" for all others."""
     return settings.probe or ("off" if simulated else "warn")
 
 
 def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
-    """Return the questions of all sources. If several have the same id, only the first is returned. Raises ConfigError
-    if a source is unusable."""
+    """Return the questions with known answers from all sources. If several have the same id, only the first is
+    returned. Raises ConfigError if a source is unusable."""
     found: dict[str, Known] = {}
     problems: list[Problem] = []
     for place, spec in enumerate(settings.sources):
@@ -87,8 +87,8 @@ def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
 
 
 def source_named(spec: Mapping[str, Any], place: int) -> Source:
-    """Return the function that the `_target_` of a source names. `place`: the source's index in `probe.sources`. Raises
-    ConfigError if the function cannot be imported."""
+    """Return the function that the key `_target_` of the source `spec` names. `place`: the source's index in
+    `probe.sources`. Raises ConfigError if the function cannot be imported."""
     key, name = f"probe.sources.{place}._target_", str(spec.get("_target_") or "")
     try:
         module, function = module_of(name)

@@ -67,7 +67,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the probe's config, and of the config groups that it shares with the synthesis."""
+    """Return all faults of the probe's config, including those of the config groups that it shares with the
+    synthesis."""
     problems = [p for p in checks.check(_of_synthesis(config), inputs) if p.key != "synthesis.reviewers"]
     if "probe" not in config:
         return [*problems, Problem("probe", "required, but not set", "set probe")]
@@ -82,7 +83,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def served(config: dict[str, Any]) -> Served | None:
-    """Return the models whose servers can run as separate jobs; None if there are none, or if the probe is off."""
+    """Return the models whose servers can run as separate jobs. Return None if there are none, or if the probe is
+    off."""
     settings = SynthesisSettings.model_validate(config["synthesis"])
     return None if _mode(settings, config) == "off" else served_apart(config)
 
@@ -94,7 +96,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the estimated calls of the probe. The config must have passed `check`."""
+    """Return the estimated calls of the probe, for `gra plan`. The config must have passed `check`."""
     given = parsed(_of_synthesis(config))
     if _mode(given.synthesis, config) == "off":
         return Outlook(["off: it makes no calls (synthesis.probe)"], Cost())
@@ -103,8 +105,8 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return the problems outside the config: unusable seeds, and models that no server lists. If the probe is off,
-    there are none."""
+    """Return the problems outside the config: unusable seeds, and models that no server lists. If the probe is off, the
+    list is empty."""
     settings, _ = parse(SynthesisSettings, config.get("synthesis"))
     if settings is None or _mode(settings, config) == "off":
         return []
@@ -112,8 +114,9 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Make the calls and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError or StoreError if the
-    probe cannot run, and SynthesisError if the committee fails the probe and `synthesis.probe` is refuse."""
+    """Make the calls of the probe and write probe.json and probe.md. Raises ConfigError, SeedError, ServerError or
+    StoreError if the probe cannot run. Raises SynthesisError if the committee fails the probe and
+    synthesis.probe=refuse."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     settings = SynthesisSettings.model_validate(config["synthesis"])

@@ -17,8 +17,8 @@ EQUAL = 0.8  # a reviewer with at least this share does not distinguish dimensio
 
 @dataclass
 class Verdicts:
-    """Counts of one reviewer's scores. They need little memory, because there are only 1,001 different scores from 0 to
-    10, rounded to 0.01."""
+    """Counts of the scores that one reviewer gave. They need little memory, because scores are rounded to 0.01, so
+    there are only 1,001 different ones from 0 to 10."""
 
     scores: Counter[float] = field(default_factory=Counter)
     several: int = 0
@@ -33,12 +33,12 @@ class Verdicts:
 
     @property
     def constant(self) -> float | None:
-        """The proportion of the reviewer's reviews that have its most frequent score (scores are rounded to 0.01); None
-        if there are no reviews."""
+        """The proportion of the reviewer's reviews that have its most frequent score. Scores are rounded to 0.01. The
+        value is None if there are no reviews."""
         return max(self.scores.values()) / self.scores.total() if self.scores else None
 
     @property
     def equal(self) -> float | None:
-        """Among the reviews with scores for several dimensions, the proportion in which all these scores are the same;
-        None if there is no such review."""
+        """The proportion of reviews that give all dimensions the same score. Only reviews with scores for several
+        dimensions count. The value is None if there is no such review."""
         return self.all_same / self.several if self.several else None
