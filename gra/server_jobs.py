@@ -11,10 +11,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServerTask:
-    """The task of a server job: to run one server. `number`: number of the task, from 0; task n serves model n modulo
-    the number of models. `addresses`: folder in which the task publishes the server's address. `host`: name by which
-    other nodes reach this node. `job` and `attempt`: as in gra/server_addresses.py. `logs`: folder of the server's log.
-    `wanted()` returns whether the run still needs the server; it is called repeatedly, in a thread."""
+    """What one task of a server job needs to know. The task runs one model server.
+
+    - `number`: the task's number, from 0. The task serves the model at the position `number` modulo the number of
+      models.
+    - `addresses`: the folder in which the task publishes the address of its server.
+    - `host`: the name by which other nodes reach this node.
+    - `job` and `attempt`: see gra/server_addresses.py.
+    - `logs`: the folder of the server's log.
+    - `wanted()`: returns whether the run still needs the server. It is called repeatedly, in a thread.
+    """
 
     number: int
     addresses: Path
@@ -27,10 +33,13 @@ class ServerTask:
 
 @dataclass(frozen=True)
 class Served:
-    """Describes how separate jobs can serve the `models` that a run calls. `client(folder, wait_s)` returns the config
-    with which the run finds the servers' addresses in `folder`. With it, the run waits up to `wait_s` seconds for each
-    model, or longer if its own config allows longer. `serve(task)` runs the server of a task until the run does not
-    need it any more, and returns the job's exit code."""
+    """How separate jobs can serve the models of a run.
+
+    - `models`: the names of the models that the run calls.
+    - `client(folder, wait_s)`: returns the config for the run. With this config, the run finds the servers' addresses
+      in `folder`. It waits for each model for at least `wait_s` seconds, or longer if its own config allows longer.
+    - `serve(task)`: runs one server until the run does not need it any more, and returns the job's exit code.
+    """
 
     models: tuple[str, ...]
     client: Callable[[Path, float], dict[str, Any]]

@@ -34,10 +34,10 @@ _PLAIN = {  # shorter messages for these pydantic error types
 
 
 def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> tuple[S | None, list[Problem]]:
-    """Parse the mapping `config` into an object of the class `model`. `prefix`: the dotted key of this mapping in the
-    whole config.
+    """Parse the mapping `config` into an object of the class `model`.
 
-    Returns the object and an empty list or, if the config is faulty, None and all problems.
+    Return the object and an empty list. If the config is faulty, return None and a list of all its faults. `prefix`:
+    the dotted key of this mapping in the whole config. The faults name keys with this prefix.
     """
     if not isinstance(config, Mapping):
         known = ", ".join(field.alias or name for name, field in model.model_fields.items())

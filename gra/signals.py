@@ -23,8 +23,8 @@ def leaving_on_preemption() -> Iterator[None]:
     """During the `with` block, make SIGTERM and SIGUSR1 raise SystemExit(85), so that the process runs its `finally`
     clauses and exits.
 
-    Outside the main thread, where Python allows no signal handlers, this does nothing. If one of the signals already
-    has a handler, this handler stays.
+    If a signal already has a handler, this handler stays. Python allows signal handlers only in the main thread. In any
+    other thread, this function therefore does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -51,8 +51,8 @@ def leaving_on_preemption() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Write a line to standard error without Python's buffers, because the signal may have interrupted a buffered
-    write."""
+    """Write a line directly to standard error, not through Python's buffers. A signal handler must not use these
+    buffers, because the signal may have interrupted a write to them."""
     try:
         os.write(2, f"{text}\n".encode())
     except OSError:

@@ -10,12 +10,13 @@ TYPO = 0.9  # words of at least this similarity differ by a letter or two
 
 
 def near(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return those known words that the user may have meant by `word`, the most probable first. `known`: all words that
-    would be right; `most`: the largest number of words to return.
+    """Return the known words that the user may have meant by `word`, the most probable first.
 
-    First come known words that differ from `word` by a letter or two, then those that begin or end with `word`
-    (`samples_per_round` for `samples`), and last those that only resemble it. `cutoff`: the similarity (difflib's
-    ratio, from 0 to 1) that a word of this last group must at least have.
+    First come words that differ from `word` by a letter or two. Then come words that begin or end with `word`, e.g.
+    `samples_per_round` for `samples`. Last come words that only resemble `word`.
+
+    `known`: all words that would be right. `most`: the largest number of words to return. `cutoff`: the least
+    similarity to `word` that a word of the last group must have. The similarity is difflib's ratio, from 0 to 1.
     """
     import difflib
 

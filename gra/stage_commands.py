@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 
 def synthesize(words: Sequence[str]) -> int:
-    """Make a data folder from seeds. With the arguments `shard=i/n round=R`, make only one shard of a round; with
-    `merge`, merge the shards of a round."""
+    """Make a data folder from seeds. With the arguments `shard=i/n round=R`, make only one of n parts (shards) of a
+    round. With the argument `merge`, merge shards (see `merge`)."""
     if asks_for_help(words):
         return show_help("synthesize", words)
     from gra.errors import ConfigError
@@ -28,12 +28,12 @@ def synthesize(words: Sequence[str]) -> int:
 
 
 def merge(words: Sequence[str]) -> int:
-    """Merge the shards of one round. Without `round=R`, make the data folder from the shards of all rounds."""
+    """Merge the shards (parts) of one round. Without `round=R`, make the data folder from the shards of all rounds."""
     return show_help("merge", words) if asks_for_help(words) else synthesize(["merge", *words])
 
 
 def refine(words: Sequence[str]) -> int:
-    """Make a data folder from an existing data set: rewrite, regenerate or keep its responses, then review them."""
+    """Make a data folder from an existing data set. Rewrite, regenerate or keep its responses, then review them."""
     return _stage("refine", "gra.synthesis.refine.run", "refine_app", words)
 
 
@@ -84,15 +84,16 @@ def _stage(command: str, target: str, app: str, words: Sequence[str]) -> int:
 
 
 def asks_for_help(words: Sequence[str]) -> bool:
-    """Return whether the command must show its own help page: its arguments `words` contain -h or --help. Hydra answers
-    instead if they also contain `--hydra-help` or name another config (`--config-name`, `--config-path`)."""
+    """Return whether the command must show its own help page. This is so if its arguments `words` contain -h or --help.
+    But if they also contain `--hydra-help` or name another config (`--config-name`, `--config-path`), Hydra answers
+    instead."""
     other = ("--hydra-help", "--config-name", "-cn", "--config-path", "-cp")
     return any(word in ("-h", "--help") for word in words) and not any(word.split("=")[0] in other for word in words)
 
 
 def show_help(command: str, words: Sequence[str]) -> int:
-    """Print the help page of a command and return the exit code. The page describes the command's config after the
-    overrides in its arguments `words` were applied."""
+    """Print the help page of a command and return the exit code. The page shows the values of the command's config,
+    with the overrides in the arguments `words` applied."""
     from gra.config_reference.command_help import page
     from gra.pipes import outlive_reader
 

@@ -49,15 +49,16 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
-    """Return "": nothing in the working folder must be kept, because this stage recomputes it at no cost."""
+    """Return "", because nothing in the working folder was paid for or took long to compute."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Judge the samples in `inputs["data"]/data/train.parquet` and write audit.json to `output`. Return the numbers of
-    audit.json; a proportion that is null there, because no sample could be judged, is left out.
+    """Judge the samples in `inputs["data"]/data/train.parquet`, write audit.json to `output`, and return the numbers in
+    audit.json.
 
-    Raises ConfigError for a faulty config, and StoreError if the file cannot be read.
+    If no sample can be judged, a proportion is null in audit.json and missing in the result. Raises ConfigError for a
+    faulty config, and StoreError if the samples cannot be read.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -85,12 +86,14 @@ def _file(data: Path) -> Path:
 
 
 def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
-    """Return how many samples are right, wrong or unknown, in total, by domain and by skill. `rows`: one (instruction,
-    response, domain) for each sample.
+    """Return how many samples are right, wrong or unknown, in total, by domain and by skill (kind of question).
 
-    A sample is unknown if its instruction matches no skill of the world or has no answer; in data of the simulated
-    world, such an instruction is flawed. `wrong_share` is wrong / (n - unknown), or None if all samples are unknown.
-    `bad_share` is (wrong + unknown) / n.
+    A sample is unknown if its instruction matches no skill of the simulated world, or if it has no right answer. In
+    data of the simulated world, such an instruction is flawed. `rows`: one (instruction, response, domain) for each
+    sample.
+
+    In the result, `wrong_share` is wrong / (n - unknown), or None if all samples are unknown. `bad_share` is (wrong +
+    unknown) / n.
     """
     total: Counter[str] = Counter()
     by_domain: dict[str, Counter[str]] = {}

@@ -60,10 +60,10 @@ class SimulatedRuntime(Settings):
 
 
 class SimulatedBackend(Backend):
-    """A backend that answers with `gra.simulation.models.answer`. `served`: name of a model in the pool -> name of the
-    simulated model.
+    """A backend that answers requests with simulated models, in this process.
 
-    The token counts of a reply are those of the simulated tokenizer (`gra.simulation.faults.count_tokens`).
+    `served`: name of a model in the pool -> name of the simulated model that answers for it. The token counts of a
+    reply are those of the simulated tokenizer (`gra.simulation.faults.count_tokens`).
     """
 
     simulated = True
@@ -89,8 +89,8 @@ class SimulatedBackend(Backend):
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> SimulatedBackend:
-    """Return the backend for a pool config. With `runtime.latency`, each call takes this many seconds. Raises
-    ConfigError."""
+    """Return the backend that the config of a pool describes. Each call takes `runtime.latency` seconds. Raises
+    ConfigError if the config is faulty."""
     settings, problems = parse(PoolSettings, pool, "pool")
     speed, more = parse(SimulatedRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])

@@ -15,9 +15,12 @@ from gra.simulation.world.skill import Rule
 
 @dataclass(frozen=True)
 class Belief:
-    """What a model believes about a question. `answer`: the answer that it believes to be right; `opening`: the words
-    with which, as it believes, a response must begin; `rule`: the wrong rule that it followed, None if it solved the
-    question correctly."""
+    """What a simulated model believes about a question.
+
+    `answer`: the answer that the model believes to be right. `opening`: the words with which a response must begin, as
+    the model believes. `rule`: the wrong rule that the model followed. It is None if the model solved the question
+    correctly.
+    """
 
     answer: str | None
     opening: str
@@ -25,7 +28,7 @@ class Belief:
 
     def agrees(self, instance: Instance, response: str) -> bool | None:
         """Return whether a response looks right to a model with this belief. None if the response states no answer, or
-        if the belief has none."""
+        if the model has no answer of its own."""
         given = final_answer(response)
         if given is None or self.answer is None:
             return None
@@ -37,8 +40,8 @@ class Belief:
 
 @lru_cache(maxsize=1 << 16)
 def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: float) -> bool:
-    """Return whether the model follows a wrong rule on a question. The result is always the same for the same
-    arguments. `key` and `domain`: of the question; `shared_difficulty`: see `Traits.shared_difficulty`."""
+    """Return whether a model follows a wrong rule on a question. The same arguments always give the same result. `key`
+    and `domain`: the key and the domain of the question. `shared_difficulty`: see `Traits.shared_difficulty`."""
     shared = unit_hash(world_seed, "follows", model, key) < shared_difficulty
     difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
     return difficulty < error_share(model, domain)
@@ -46,16 +49,18 @@ def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: 
 
 @lru_cache(maxsize=1 << 16)
 def wrong_rule(model: str, skill: str, key: str, world_seed: int, common: float) -> str | None:
-    """Return the name of the wrong rule that the model follows on a question; None if it guesses instead. With
-    probability `common`, this is the wrong rule that all models of the pool share for the skill; otherwise it is the
-    model's own rule for the skill. `key`: of the question."""
+    """Return the name of the wrong rule that a model follows on a question. None if the model guesses instead.
+
+    With probability `common`, this is the wrong rule that all models of the pool share for the skill (kind of
+    question). Otherwise, it is the model's own wrong rule for the skill. `key`: the key of the question.
+    """
     follows = common > 0 and unit_hash(world_seed, "common", model, key) < common
     return common_rule_of(skill) if follows else rule_of(model, skill)
 
 
 def believe(model: str, instance: Instance, world_seed: int, traits: Traits, rng: random.Random) -> Belief:
-    """Return what a model believes about the question `instance`. Only random slips depend on `rng`: a model that slips
-    gives a wrong answer to a question that it can solve."""
+    """Return what a model believes about the question `instance`. Sometimes a model slips: it gives a wrong answer to a
+    question that it can solve. Only these slips depend on `rng`."""
     slips = rng.random() < PROFILES[model].slip
     if not slips and not errs(model, instance.key, instance.skill.domain, world_seed, traits.shared_difficulty):
         return Belief(instance.answer, instance.opening)

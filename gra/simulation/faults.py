@@ -19,8 +19,8 @@ _RAMBLES = (
 
 
 def count_tokens(text: str) -> int:
-    """Return the number of tokens of the simulated tokenizer: one for each sequence of word characters and one for each
-    other visible character."""
+    """Return how many tokens the simulated tokenizer makes of a text. Each sequence of word characters is one token. So
+    is each other visible character."""
     return len(_TOKEN.findall(text))
 
 
@@ -35,7 +35,8 @@ def cut(text: str, max_tokens: int) -> tuple[str, bool]:
 
 
 def write_json(profile: Profile, value: dict[str, Any], rng: random.Random) -> str:
-    """Return `value` as JSON with a random formal fault. `profile` says how often the model makes each fault."""
+    """Return `value` as JSON, sometimes with a random formal fault, e.g. with text before the JSON. `profile` gives the
+    probability of each fault."""
     text = json.dumps(value, ensure_ascii=False)
     draw = rng.random()
     for share, form in (
@@ -74,10 +75,15 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
 
 
 def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
-    """Return the one-line reply `text` with a random formal fault. Each fault is as frequent as one of the faults that
-    the model makes in JSON. In place of unusable JSON, the reply is the `prompt`; in place of JSON with a repairable
-    error, `text` and then the prompt; in place of JSON in a code fence, `text` in quotes; in place of JSON with text
-    before it, `label` and then `text`."""
+    """Return the one-line reply `text`, sometimes with a random formal fault.
+
+    These attributes of `profile` give the probabilities of the faults:
+
+    - `broken`: the reply is the `prompt` and does not contain the text.
+    - `sloppy`: the prompt follows the text.
+    - `fenced`: the text is in quotes.
+    - `prefixed`: `label` stands before the text.
+    """
     draw = rng.random()
     for share, form in (
         (profile.broken, prompt),
@@ -92,8 +98,8 @@ def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: rando
 
 
 def write_text(profile: Profile, text: str, rng: random.Random) -> str:
-    """Return the free-form answer `text`, sometimes with a fault: it is replaced by a refusal, truncated, or followed
-    by chatter. `profile` says how often the model does each of these."""
+    """Return the free-form answer `text`, sometimes with a random fault. With a fault, it is replaced by a refusal,
+    truncated, or followed by chatter. `profile` gives the probability of each fault."""
     draw = rng.random()
     if draw < profile.refusal:
         return rng.choice(_REFUSALS)

@@ -52,8 +52,8 @@ def phi(first: Sequence[bool], second: Sequence[bool]) -> float | None:
 
 
 def measure(traits: Traits, questions: int = 1500, world_seed: int = 0) -> Likeness:
-    """Measure the small models with these traits on at most `questions` questions of the world: how alike their errors
-    are, and how they review."""
+    """Return how alike the errors of the small simulated models are, and how these models review. The models have the
+    traits `traits` and answer at most `questions` questions of the simulated world."""
     rng = random.Random(f"likeness/{world_seed}")
     drawn = [draw(skill, rng, range(6)) for skill in islice(cycle(SKILLS.values()), questions)]
     asked = [instance for instance in drawn if instance is not None and instance.skill.unique]

@@ -23,7 +23,7 @@ from gra.simulation.world import SKILLS, unit_hash
 
 @dataclass(frozen=True)
 class Profile:
-    """Describes how one model behaves. Every float is a probability per request, unless a comment says otherwise."""
+    """How one simulated model behaves. Every float is a probability per request, unless a comment says otherwise."""
 
     # Knowledge. For each domain in DOMAIN_ORDER: share of its questions that the model answers by a wrong rule.
     errors: tuple[float, ...]
@@ -106,13 +106,14 @@ _COLUMN = {name: column for column, name in enumerate(PROFILES)}
 
 
 def rule_of(model: str, skill: str) -> str | None:
-    """Return the name of the wrong rule that a model follows in a skill; None if it guesses instead."""
+    """Return the name of the wrong rule that a model follows when it answers a question of a skill wrongly. None if the
+    model guesses instead."""
     letter = RULES[skill][_COLUMN[model]]
     return None if letter == "g" else tuple(SKILLS[skill].rules)[int(letter)]
 
 
 def common_rule_of(skill: str) -> str:
-    """Return the name of a skill's common wrong rule: the misconception that all models of the pool can share."""
+    """Return the name of the wrong rule that all models of a pool can share in a skill."""
     rules = tuple(SKILLS[skill].rules)
     return rules[int(unit_hash("common rule", skill) * len(rules))]
 

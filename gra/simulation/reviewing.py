@@ -30,8 +30,8 @@ _WORDS = {
 
 
 def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
-    """Return a comment and three verdicts on an instruction. The profile of the model says how often it notices a flaw,
-    and how often it objects to a sound instruction."""
+    """Return a model's comment and its three verdicts on an instruction. The model's profile says how often the model
+    notices a flaw, and how often it objects to a sound instruction."""
     profile = PROFILES[model]
     verdicts = {"reasonableness": True, "completeness": True, "clarity": True}
     comment = "Fine."
@@ -49,8 +49,8 @@ def check(model: str, instruction: str, rng: random.Random) -> dict[str, Any]:
 def find(
     model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
 ) -> tuple[str, str]:
-    """Return what the model thinks of a response: "right", "wrong", "no answer" or "unsure". Also return the model's
-    own answer to the instruction, '' if the model did not solve it."""
+    """Return what a model thinks of a response, and the model's own answer to the instruction. The first value is
+    "right", "wrong", "no answer" or "unsure". The second is '' if the model did not solve the instruction."""
     lazy = rng.random() < (PROFILES[model].lazy if traits.lazy is None else traits.lazy)
     instance = parse(instruction)
     if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):
@@ -81,8 +81,9 @@ def adjudicate(
     traits: Traits,
     rng: random.Random,
 ) -> dict[str, Any]:
-    """Return the strengths and weaknesses of a response, and six scores. The model sometimes adopts the opinion of the
-    majority of the reviewers instead of its own. `corrects`: the reviewers' scores for correctness."""
+    """Return an adjudicator's review of a response: its strengths and weaknesses, and six scores. Sometimes the model
+    adopts the opinion of the majority of the reviewers instead of its own. `corrects`: the scores for correctness that
+    the reviewers gave."""
     found, own = find(model, instruction, response, world_seed, traits, rng)
     if corrects and rng.random() < PROFILES[model].sway:
         found = "right" if sum(score >= 6 for score in corrects) * 2 > len(corrects) else "wrong"
@@ -90,15 +91,15 @@ def adjudicate(
 
 
 def approves(model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random) -> float:
-    """Return the probability with which the model answers "is this answer right?" with Yes. It is a tenth of the score
-    that the model gives for correctness in a review."""
+    """Return the probability with which a model answers Yes to "is this answer right?". It is a tenth of the score from
+    0 to 10 that the model would give for correctness in a review."""
     found, _ = find(model, instruction, response, world_seed, traits, rng)
     return _probability(PROFILES[model], _POINTS[found][0], traits, rng)
 
 
 def finds_sound(model: str, instruction: str, traits: Traits, rng: random.Random) -> float:
-    """Return the probability with which the model answers "can this task be done as written?" with Yes. It is high if
-    all verdicts that `check` returns are positive."""
+    """Return the probability with which a model answers Yes to "can this task be done as written?". It is high if the
+    model finds no flaw in the task (see `check`), and low otherwise."""
     sound = all(verdict for verdict in check(model, instruction, rng).values() if isinstance(verdict, bool))
     return _probability(PROFILES[model], _POINTS["right" if sound else "wrong"][0], traits, rng)
 

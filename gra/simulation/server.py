@@ -78,9 +78,11 @@ def application(
     no_logprobs: bool = False,
     traits: Traits = OWN,
 ) -> web.Application:
-    """Return the server as an aiohttp application. `latency`: seconds that each call takes; `refuse_schema`: whether a
-    request with `response_format` is refused with status 400; `no_logprobs`: whether replies lack token
-    probabilities."""
+    """Return the HTTP server of the simulated models, as an aiohttp application.
+
+    `latency`: the seconds that each call takes. `refuse_schema`: whether the server refuses each request that has a
+    `response_format`, with status 400. `no_logprobs`: whether the server leaves token probabilities out of its replies.
+    """
     from aiohttp import web
 
     def refusal(status: int, message: str, code: str) -> web.Response:
@@ -144,8 +146,8 @@ def _first_token(reply: Reply, top: int) -> dict[str, Any]:
 
 
 async def serve(app: web.Application, host: str, port: int) -> None:
-    """Run the server until the caller cancels this coroutine. Print the URL when the server listens. Port 0 means any
-    free port. Raises OSError."""
+    """Run the server until this coroutine is cancelled. Once the server listens, print its URL. If `port` is 0, choose
+    a free port. Raises OSError if the server cannot listen."""
     from aiohttp import web
 
     runner = web.AppRunner(app, access_log=None)

@@ -23,8 +23,8 @@ OWN_WITH_COMMON = 0.5
 
 
 class Traits(Settings):
-    """Traits of all models of a simulated pool. If a key is null, each model uses the number in its profile
-    (gra/simulation/profiles.py)."""
+    """What all models of a simulated pool have in common, e.g. how alike their mistakes are. If a key is null, each
+    model uses the number in its profile (gra/simulation/profiles.py)."""
 
     greedy_repeats: bool = Field(
         False,
@@ -83,15 +83,18 @@ class Traits(Settings):
 
     @property
     def shared_difficulty(self) -> float:
-        """Probability with which a model uses the shared difficulty of a question. Every question has one difficulty
-        that is the same for all models, and one for each model alone. Two models both use the shared one with the
-        square of this probability. The square is `error_correlation`."""
+        """The probability with which a model uses a question's shared difficulty, which is the same for all models.
+
+        Otherwise, the model uses a difficulty of its own for the question. Two models both use the shared difficulty
+        with the square of this probability. This square is the setting `error_correlation`.
+        """
         return math.sqrt(self.error_correlation)
 
     @property
     def common_rule(self) -> float:
-        """Probability with which a model that answers a question wrongly follows the wrong rule that all models share
-        for the skill, instead of its own wrong rule. It is computed from `wrong_agreement`."""
+        """The probability that a model which answers a question wrongly follows the wrong rule that all models share.
+        Otherwise, the model follows its own wrong rule for the skill. The probability is computed from the setting
+        `wrong_agreement`."""
         if self.wrong_agreement is None:
             return 0.0
         # q: the share to return. Agreement is q^2 + 2 q (1 - q) OWN_WITH_COMMON + (1 - q)^2 OWN_AGREEMENT
@@ -100,8 +103,8 @@ class Traits(Settings):
 
 
 def from_words(words: Sequence[str]) -> Traits:
-    """Parse command-line arguments of the form KEY=VALUE into traits. Raises ValueError, whose message names every
-    fault and its key."""
+    """Parse command-line arguments of the form KEY=VALUE into traits. If keys are faulty, raise ValueError with a
+    message that names each of them with its fault."""
     read = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
     found, faults = parse(Traits, read, "traits")
     if found is None:

@@ -60,8 +60,8 @@ def task_of(domain: str) -> str:
 
 
 def benchmark_items(config: dict[str, Any]) -> dict[str, int]:
-    """Return the number of items of each benchmark that the stage writes, by the name that the benchmark has in a
-    suite. {} if the config is faulty."""
+    """Return how many items each benchmark has that the stage writes. The keys are the names that the benchmarks have
+    in a suite, e.g. `world_coding`. {} if the config is faulty."""
     settings, _ = parse(WorldStageSettings, config)
     return {} if settings is None else {f"world_{task_of(domain)}": settings.world.test_per_task for domain in DOMAINS}
 
@@ -73,15 +73,16 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
-    """Return "": nothing in the working folder must be kept, because this stage makes it again at no cost."""
+    """Return "", because nothing in the working folder was paid for or took long to compute."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the world's files to `output`. Return what was written as numbers: `seeds`, `wrong_seed_share` (the
-    proportion of seeds with a wrong answer), `tasks`, `test_items` and `corpus_lines`.
+    """Write the seeds, the benchmarks and the tokenizer text of the world to `output`. Return how much was written.
 
-    Raises ConfigError if the config is faulty, or if the world has fewer different questions than the config asks for.
+    The result has the numbers `seeds`, `wrong_seed_share` (the proportion of seeds with a wrong answer), `tasks`,
+    `test_items` and `corpus_lines`. Raises ConfigError if the config is faulty, or if the world has too few different
+    questions.
     """
     settings, _ = parse(WorldStageSettings, config)
     problems = check(config, dict(inputs))
@@ -143,7 +144,7 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
     """Return the world's seeds as records. They use only the first two (SEED_FORMS) wordings of each skill. The
-    proportion `world.wrong_seed_share` of the seeds has a wrong answer, which follows from one of the skill's wrong
+    proportion `world.wrong_seed_share` of them has a wrong answer, which follows from one of the skill's wrong
     rules."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
@@ -223,7 +224,7 @@ def _corpus(pairs: int, rng: random.Random) -> str:
 
 def main(argv: list[str]) -> int:
     """Run the stage with its default settings, print how many seeds it wrote, and return the exit code. `argv`: the
-    folder to write to."""
+    arguments of the command line. The only one is the folder to write to."""
     parser = argparse.ArgumentParser(
         "python -m gra.simulation.world_stage", description="Write seeds and benchmarks of the simulated world."
     )

@@ -32,8 +32,9 @@ _FOREIGN_CITY = "Atlantis"
 
 @cache
 def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, ...]:
-    """Return the skills of a domain for which a model writes tasks. Which skills these are follows from the model's
-    name. `breadth`: the proportion of the domain's skills that the model uses; None: as many as its profile states."""
+    """Return the skills of a domain for which a model writes tasks. Hashes of the model's name choose them. `breadth`:
+    the proportion of the domain's skills that the model uses. If it is None, the model's profile gives the number of
+    skills."""
     ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
     return tuple(ranked[: PROFILES[model].skills if breadth is None else math.ceil(breadth * len(ranked))])
 
@@ -41,7 +42,7 @@ def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, .
 @cache
 def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
     """Return the numbers of the wordings that a model uses. `breadth`: the proportion of all wordings that the model
-    uses; None: those that its profile states."""
+    uses. If it is None, the model's profile gives the wordings."""
     if breadth is None:
         return PROFILES[model].forms
     ranked = sorted(ALL_FORMS, key=lambda form: unit_hash("wordings", model, form))
@@ -49,8 +50,8 @@ def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
 
 
 def skill_in(phrases: Iterable[str]) -> Skill | None:
-    """Return the skill that has one of the `phrases` as a keyword; None if there is none. If the phrases belong to
-    several skills, the first phrase counts."""
+    """Return the skill that has one of the `phrases` as a keyword. None if no skill has. If phrases are keywords of
+    different skills, the first of these phrases counts."""
     for phrase in phrases:
         skill = SKILL_OF_TOPIC.get(phrase.strip().lower())
         if skill:
@@ -59,9 +60,12 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 
 def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
-    """Return three keywords of one skill, for a new task. The model chooses the skill of a record that the prompt
-    shows, or another of its skills in the domain. `shown`: the keywords of each record that the prompt shows. If the
-    domain is not one of the simulated world, the keywords are taken from these records."""
+    """Return three keywords for a new task, all of one skill. The model chooses a skill of the records that the prompt
+    shows, or another of its skills in the domain.
+
+    `shown`: the keywords of each record that the prompt shows. If the domain does not belong to the simulated world,
+    the result is taken from these keywords.
+    """
     known = repertoire(model, domain, traits.breadth)
     named = [skill for skill in map(skill_in, shown) if skill is not None]
     from_records = [skill for skill in named if skill in known or (traits.takes_up and rng.random() < traits.takes_up)]
@@ -74,8 +78,8 @@ def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rn
 
 
 def instruction(model: str, domain: str, wanted: list[str], traits: Traits, rng: random.Random) -> str:
-    """Return an instruction for the keywords `wanted`, in one of the model's wordings. A model uses only some of a
-    skill's questions. Sometimes the instruction is flawed."""
+    """Return an instruction for the keywords `wanted`, in one of the model's wordings. It asks a question of the
+    keywords' skill, and a model asks only some of a skill's questions. Sometimes the instruction is flawed."""
     profile = PROFILES[model]
     known = repertoire(model, domain, traits.breadth)
     forms = wordings(model, traits.breadth)
@@ -110,8 +114,8 @@ def _flaw(instance: Instance, rng: random.Random) -> str:
 
 
 def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.Random) -> str:
-    """Return the model's response to the instruction `text`, in the model's style. A flawed instruction usually gets an
-    invented answer."""
+    """Return the model's response to the instruction `text`, in the model's style. To a flawed instruction, the model
+    usually invents an answer."""
     profile = PROFILES[model]
     instance = parse(text)
     if instance is not None:
@@ -128,8 +132,8 @@ def respond(model: str, text: str, world_seed: int, traits: Traits, rng: random.
 
 
 def annotation(text: str, given: list[str], traits: Traits, rng: random.Random) -> tuple[str, list[str], str]:
-    """Return what an annotator writes about the instruction `text`: its domain, three keywords and a summary of one
-    line. `given`: keywords that the prompt shows; those that belong to the instruction's skill are kept."""
+    """Return the domain, three keywords and a one-line summary that an annotator writes for the instruction `text`.
+    `given`: the keywords that the prompt shows. The annotator keeps those that belong to the instruction's skill."""
     instance = parse(text)
     skill = instance.skill if instance else looks_flawed(text)
     if traits.annotator_errors and skill is not None and rng.random() < traits.annotator_errors:

@@ -68,8 +68,8 @@ class ShardSettings(Settings):
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """The parsed config of a run. `seed`: the seed of all random draws. `shard`: None if the run is not a shard. The
-    other fields are the groups of the config."""
+    """The parsed config of a run. `seed`: the seed of all random draws. `shard`: which shard (part) of the run this job
+    computes. It is None if the run is not a shard. The other fields are the groups of the config."""
 
     seed: int
     seeds: SeedSettings
@@ -81,7 +81,7 @@ class SynthesisConfig:
     @property
     def models_called(self) -> tuple[str, ...]:
         """The models that the run may call. With `synthesis.roles=single`, these are only one model and the models of
-        `synthesis.checkers`, so the other models of the pool need not be loaded or served."""
+        `synthesis.checkers`. The other models of the pool then need not be loaded or served."""
         names, wanted = self.pool.names, self.synthesis.single_model
         if self.synthesis.roles != "single":
             return names
@@ -90,8 +90,8 @@ class SynthesisConfig:
 
 
 def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
-    """Return the parsed config. Call the stage's `check` first: if it finds faults, this function raises ValueError or
-    ConfigError."""
+    """Return the parsed config. Call the stage's `check` first, because this function raises ValueError or ConfigError
+    if the config is faulty."""
     return SynthesisConfig(
         seed=config["seed"],
         seeds=SeedSettings.model_validate(config["seeds"]),
@@ -103,8 +103,9 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def served(config: Mapping[str, Any]) -> Served | None:
-    """Return the models that the run calls, and what separate jobs need to serve them. None if the pool does not start
-    servers that can run all at once. Call the stage's `check` first: the config must not have faults."""
+    """Return the models that the run calls, and what separate jobs need to serve them. None if the pool starts no
+    servers, or starts them one after the other. Call the stage's `check` first, because this function needs a config
+    without faults."""
 
     def within(pool: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
         return {**config, "pool": pool, "runtime": runtime}
@@ -113,10 +114,11 @@ def served(config: Mapping[str, Any]) -> Served | None:
 
 
 def shard_of(config: Mapping[str, Any]) -> ShardSettings | None:
-    """Return which shard of which round the config computes; None if it is not the config of a shard."""
+    """Return which shard (part) of which round the config computes. None if the config is not that of a shard."""
     return ShardSettings.model_validate(config["shard"]) if config.get("shard") else None
 
 
 def changed(config: Mapping[str, Any], section: str, **values: Any) -> dict[str, Any]:
-    """Return a copy of the unparsed `config` with other values in the group `section`. `values`: key -> new value."""
+    """Return a copy of the unparsed `config` in which keys of the group `section` have other values. `values`: key ->
+    new value."""
     return {**config, section: {**config[section], **values}}

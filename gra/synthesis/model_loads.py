@@ -38,7 +38,7 @@ from gra.synthesis.settings import SynthesisSettings
 
 
 def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -> int:
-    """Return the expected number of model loads of a whole run. `models`: the number of models. `concurrency`: the
+    """Return how many times a whole run is expected to load a model. `models`: the number of models. `concurrency`: the
     maximum number of samples in flight."""
     if not policy(settings).distinct and settings.checkers is None:
         return 1
@@ -51,7 +51,8 @@ def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -
 
 
 def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
-    """Return, for each level, how many different models take part in it, counted over all proposals."""
+    """Return how many different models take part in each level of a proposal. The levels are those in the module's
+    docstring. All proposals are counted together."""
     able = _able(settings, models)
     writers, checkers, reviewers = len(able.generator), len(able.checkers), len(able.reviewers)
     if not settings.review:

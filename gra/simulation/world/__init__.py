@@ -54,7 +54,7 @@ def skills_of(domain: str) -> tuple[Skill, ...]:
 @lru_cache(maxsize=1 << 16)
 def parse(instruction: str) -> Instance | None:
     """Return the question (an `Instance`) that an instruction asks. None if the instruction matches no wording of the
-    world. The question may be unsolvable; then its `answer` is None."""
+    world. If the question cannot be solved, its `answer` is None."""
     text = " ".join(instruction.split())
     if len(text) > 300:  # no wording is that long
         return None
@@ -69,9 +69,11 @@ def parse(instruction: str) -> Instance | None:
 
 @lru_cache(maxsize=1 << 14)
 def looks_flawed(instruction: str) -> Skill | None:
-    """Return the skill that a flawed instruction belongs to; None if the instruction is not flawed. An instruction is
-    flawed if it contains a phrase of the skill's wordings, but is not a complete and solvable question of the skill. An
-    instruction without any such phrase does not count as flawed."""
+    """Return the skill (kind of question) to which a flawed instruction belongs. None if the instruction is not flawed.
+
+    An instruction is flawed if it contains a phrase of a skill's wordings, but is not a complete and solvable question
+    of this skill. Without such a phrase, it does not count as flawed.
+    """
     instance = parse(instruction)
     if instance is not None:
         return instance.skill if instance.answer is None else None
@@ -86,11 +88,11 @@ def draw(
     accept: Callable[[Instance], bool] | None = None,
     attempts: int = 200,
 ) -> Instance | None:
-    """Return a random question of a skill; None if no question that meets the following conditions is found in
-    `attempts` attempts.
+    """Return a random question of a skill that meets the conditions below. None if `attempts` attempts give no such
+    question.
 
-    `forms`: the numbers of the wordings that it can have. `held_out`: true for a question of the benchmarks, false for
-    any other. `accept`: a function that must return true for the question.
+    `forms`: the numbers of the wordings that the question can have. `held_out`: true for a question of the benchmarks,
+    false for any other question. `accept`: a function that must return true for the question.
     """
     for _ in range(attempts):
         form = rng.choice(forms)
@@ -102,6 +104,6 @@ def draw(
 
 
 def judge(instruction: str, response: str) -> bool | None:
-    """Return whether a response is right; None if the instruction is not a question of the world, or has no answer."""
+    """Return whether a response is right. None if the instruction is not a question of the world, or has no answer."""
     instance = parse(instruction)
     return None if instance is None or instance.answer is None else instance.is_right(response)

@@ -22,7 +22,7 @@ def _draw_compare(rng: random.Random) -> Values:
 
 
 def compare(a: str, b: str, which: str) -> str | None:
-    """Return the larger of two numbers if `which` is "larger", else the smaller one; None if they are equal."""
+    """Return the larger of two numbers if `which` is "larger", else the smaller one. None if the numbers are equal."""
     if int(a) == int(b):
         return None
     return str(max(int(a), int(b)) if which == "larger" else min(int(a), int(b)))

@@ -29,31 +29,33 @@ NUMBER, WORD, NAME = r"[0-9]+", r"[a-z]+", r"[A-Z][a-z]+"
 
 
 def unit_hash(*parts: object) -> float:
-    """Return a number in [0, 1), computed from the text of the parts: the same parts always give the same number."""
+    """Return a number in [0, 1) that is a hash of the text of `parts`. The same parts always give the same number."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def final_answer(response: str) -> str | None:
-    """Return the final answer that a response states, without the words around it; None if it states none."""
+    """Return the final answer that a response states, without the words around it. None if the response states no
+    answer."""
     found: list[str] = ANSWER.findall(" ".join(response.split()))
     return normal(found[-1]) if found else None
 
 
 def normal(answer: str) -> str:
-    """Return an answer in the form in which answers are compared: in lower case, without quotes and without a final
-    full stop."""
+    """Return an answer in lower case, without quotes and without a final full stop. Answers are compared in this
+    form."""
     return answer.strip().strip("\"'`").rstrip(".").strip().casefold()
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A wrong rule: a procedure that models follow by mistake. `answer(*values)` returns the result of the procedure,
-    None if it gives no answer.
+    """A wrong rule: a procedure that models follow by mistake when they answer a question.
 
-    `keeps_opening`: False if the mistake is to ignore the required first word of a response, both when writing and when
-    reviewing. `accepts(values, answer)`: whether an answer is right by the wrong procedure. It is set for skills with
-    many right answers, and None for the others.
+    - `answer(*values)`: returns the answer that the procedure gives, or None if it gives none.
+    - `keeps_opening`: false if the mistake is to ignore the required first word of a response. The model then ignores
+      this word both when it writes and when it reviews.
+    - `accepts(values, answer)`: returns whether an answer is right by the wrong procedure. It is set only for skills
+      whose questions have many right answers.
     """
 
     answer: Callable[..., str | None]
@@ -63,16 +65,22 @@ class Rule:
 
 @dataclass(frozen=True)
 class Skill:
-    """A kind of question whose answers can be checked. `solve(*values)` returns the right answer, None if the question
-    cannot be solved.
+    """A kind of question whose answers can be checked.
 
-    `fields`: name of each slot on which the answer depends -> regular expression of its text. `forms`: the wordings.
-    `draw`: makes random values for the fields. `rules`: the wrong rules by name. `topics`: keywords that belong to this
-    skill only. `summary`: a format string over the fields. `accepts(values, answer)`: whether an answer is right. It is
-    set only if many answers are right; benchmarks do not use such a skill. `opening(*values)`: the required first word
-    of a response. `same_as(*values)`: the key of the question. Questions with the same key, e.g. 3 + 4 and 4 + 3, are
-    held out for benchmarks together, and a model gives both the same answer. `by_form`: whether a fact is held out only
-    in some of its wordings, because no model can know a fact that it never saw.
+    - `fields`: name of each slot on which the answer depends -> regular expression of its text.
+    - `forms`: the wordings, which are templates with slots.
+    - `draw`: makes random values for the fields.
+    - `solve(*values)`: returns the right answer, or None if the question cannot be solved.
+    - `rules`: name -> wrong rule.
+    - `topics`: keywords that belong to this skill only.
+    - `summary`: a template for a question's summary. Its slots are the fields.
+    - `accepts(values, answer)`: returns whether an answer is right. It is set only if a question has many right
+      answers. Benchmarks do not use such a skill.
+    - `opening(*values)`: returns the required first word of a response.
+    - `same_as(*values)`: returns the key of the question. Questions with the same key, e.g. 3 + 4 and 4 + 3, are held
+      out for benchmarks together. A model solves all of them or follows the same wrong rule on all of them.
+    - `by_form`: whether a question is held out for benchmarks only in some of its wordings. This is so for facts,
+      because no model can know a fact that it never saw.
     """
 
     name: str
@@ -101,14 +109,14 @@ class Skill:
 
     @cached_property
     def dresses(self) -> tuple[tuple[str, ...], ...]:
-        """For each wording, the names of its slots for words that do not matter for the answer, e.g. a place
-        (vocabulary.DRESS)."""
+        """For each wording, the names of the slots that do not matter for the answer, e.g. `spot` for a place. The
+        words for these slots are in vocabulary.DRESS."""
         return tuple(tuple(slot for slot in DRESS if f"{{{slot}}}" in form) for form in self.forms)
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """The phrases between the slots of the wordings, if they have at least 12 characters. An instruction that
-        contains one of these phrases but cannot be parsed is flawed."""
+        """The phrases of at least 12 characters between the slots of the wordings. If an instruction contains one of
+        these phrases but cannot be parsed, it is flawed."""
         parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
         return frozenset(part for part in parts if len(part) >= 12)
 
@@ -129,10 +137,10 @@ def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Instance:
-    """One question of one skill in one wording. `form`: the number of the wording. `values`: the text of each of the
-    skill's fields. `dress`: words for the wording's other slots, which do not matter for the answer, e.g. a place.
+    """One question of one skill in one wording. Two instances with the same `key` ask the same question.
 
-    Two instances with the same `key` ask the same question.
+    `form`: the number of the wording. `values`: the text of each of the skill's fields. `dress`: the words in the other
+    slots of the wording, e.g. a place. They do not matter for the answer.
     """
 
     skill: Skill = field(compare=False, hash=False)
@@ -159,8 +167,8 @@ class Instance:
 
     @property
     def held_out(self) -> bool:
-        """Whether this instance belongs to the benchmarks. A hash decides this: of `key`, so that all wordings of a
-        question are held out together, or, for skills with `by_form`, of the values and the wording."""
+        """Whether this instance belongs to the benchmarks. A hash of `key` decides this, so all wordings of a question
+        are held out together. For skills with `by_form`, a hash of the values and the wording decides."""
         return _held_out(f"{self.name}|{'|'.join(self.values)}|{self.form}" if self.skill.by_form else self.key)
 
     @property
@@ -181,8 +189,8 @@ class Instance:
         return topics[0], topics[1 + self.form % (len(topics) - 1)], " ".join(self.values[:2])
 
     def is_right(self, response: str) -> bool:
-        """Return whether a response is right: it begins with the required word, if there is one, and states a right
-        final answer."""
+        """Return whether a response is right. A right response states a right final answer. If the question requires a
+        first word, the response must begin with it."""
         given, truth = final_answer(response), self.answer
         if given is None or truth is None or not starts_with(response, self.opening):
             return False
@@ -200,5 +208,5 @@ def starts_with(response: str, opening: str) -> bool:
 
 def say(answer: str, opening: str = "", preface: str = "") -> str:
     """Return a response that states `answer` in the form that `final_answer` can read. It begins with `opening`, the
-    required first word, or, if none is required, with the words `preface`."""
+    required first word. If no first word is required, it begins with `preface`."""
     return f"{opening} the answer is {answer}." if opening else f"{preface}The answer is {answer}."

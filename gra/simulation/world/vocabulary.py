@@ -110,9 +110,11 @@ DRESS = {
 
 
 def fact(kind: str, city: str, offset: int = 0) -> str | None:
-    """Return the ruler, mineral or river (`kind`) of `city`; None for an unknown city or kind. An `offset` other than 0
-    simulates a mistake: the result is a fact of another city, which is `offset` places further in the list of
-    cities."""
+    """Return the ruler, mineral or river (`kind`) of `city`. None if the city or the kind is unknown.
+
+    If `offset` is not 0, it simulates a mistake: the fact is that of the city which stands `offset` places further in
+    the list of cities.
+    """
     if kind not in KINDS or city not in CITIES:
         return None
     row = CITIES.index(city) + offset

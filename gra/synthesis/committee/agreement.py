@@ -8,8 +8,8 @@ from fractions import Fraction
 
 
 def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
-    """Return Krippendorff's alpha of the scores in `units`: one sequence of integer scores for each sample. None if
-    alpha is undefined (see `Agreement.alpha`)."""
+    """Return Krippendorff's alpha of the scores in `units`. None if alpha is undefined (see `Agreement.alpha`). Each
+    unit holds the integer scores of one sample."""
     agreement = Agreement()
     for unit in units:
         agreement.add(unit)
@@ -19,12 +19,13 @@ def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
 class Agreement:
     """Computes Krippendorff's alpha for interval data, one sample at a time and in constant memory.
 
-    An alpha of 1 means full agreement, 0 means as much agreement as by chance, and a negative alpha means less than by
+    An alpha of 1 means full agreement, and 0 means as much agreement as by chance. A negative alpha means less than by
     chance. The arithmetic is exact, and its time grows linearly with the number of scores. The results equal those of
-    the package `krippendorff`, which needs an array of samples x values x values (gigabytes for 100,000 samples).
+    the package `krippendorff`. But that package needs an array of samples x values x values, which takes gigabytes for
+    100,000 samples.
 
-    Scores must be integers. For the agreement of mean scores, callers can multiply all means by a number that makes
-    them integers, because this does not change alpha.
+    Scores must be integers. To measure the agreement of mean scores, multiply all means by a number that makes them
+    integers. This does not change alpha.
     """
 
     def __init__(self) -> None:
@@ -43,7 +44,7 @@ class Agreement:
 
     @classmethod
     def joined(cls, parts: Iterable[Agreement]) -> Agreement:
-        """Return one `Agreement` that covers the samples of all `parts`, which are `Agreement`s themselves."""
+        """Return one `Agreement` that covers the samples of all `parts`."""
         whole = cls()
         for part in parts:
             for m, pairs in part._within.items():
@@ -54,7 +55,7 @@ class Agreement:
         return whole
 
     def alpha(self) -> float | None:
-        """Return alpha; None if it is undefined, because no sample has two scores or all scores are the same."""
+        """Return alpha. None if alpha is undefined, because no sample has two scores or all scores are the same."""
         between = 2 * (self._count * self._squares - self._total * self._total)
         if between == 0:
             return None

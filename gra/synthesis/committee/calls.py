@@ -27,10 +27,14 @@ from gra.synthesis.settings import SynthesisSettings, decoding_of
 
 @dataclass(frozen=True)
 class Rules:
-    """The values that are the same for all proposals of a run. `seed`: the run's random seed. `served`: name of a model
-    -> a hash of all settings of the model that can change its replies (`gra.models.identity.served_as`). `thoughts`:
-    whether reasoning is removed from replies (`pool.strip_think`). `scales`: each reviewer's calibration map
-    (synthesis.calibrate)."""
+    """What is the same for all proposals (attempts at a new sample) of a run.
+
+    - `seed`: the run's random seed.
+    - `served`: name of a model -> a hash of all settings of the model that can change its replies
+      (`gra.models.identity.served_as`).
+    - `thoughts`: whether reasoning is removed from replies (`pool.strip_think`).
+    - `scales`: name of a reviewer -> the map that calibrates its scores (`synthesis.calibrate`).
+    """
 
     seed: int
     settings: SynthesisSettings
@@ -46,7 +50,8 @@ class Rules:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that must be made: its `request`, and for which sample, step, role and attempt it is made."""
+    """A call to a model that must be made. `request`: what is sent to the model. The other fields say for which sample,
+    step (e.g. `review`), role and attempt the call is made."""
 
     sample: str
     step: str
@@ -71,11 +76,13 @@ class Caller:
     def ask_all(
         self, step: str, turns: Sequence[tuple[str, str]], **values: Any
     ) -> Exchange[list[tuple[Any, str | None]]]:
-        """Make one call for `step` to each (role, model) in `turns`, all at the same time. If a reply is unusable, the
-        call is made again, at most `parse_retries` times. It is not made again if the server refused the request.
+        """Make one call for `step` to each (role, model) in `turns`, all at the same time.
 
-        Return a pair for each of the `turns`: (the parsed form or the text of the reply, None), or (None, the last
-        fault) if no reply was usable. `values`: the values that the prompt shows.
+        If a reply is unusable, the call is made again, at most `parse_retries` times. If the server refused the
+        request, the call is not made again. `values`: the values that the prompt shows.
+
+        Return one pair for each of the `turns`: the parsed form or the text of the reply, and None. If no reply was
+        usable, the pair is None and the last fault.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
@@ -102,15 +109,17 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`, and again if its reply is unusable (see `ask_all`). Return (the parsed form or the
-        text of the reply, None), or (None, the last fault) if no reply was usable."""
+        """Call one model for `step`, and again if its reply is unusable (see `ask_all`). Return the parsed form or the
+        text of the reply, and None. If no reply was usable, return None and the last fault."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
     def ask_yes_no(self, step: str, questions: Sequence[yes_no.Question]) -> Exchange[list[yes_no.Scored]]:
-        """Ask several questions that are answered with one token, Yes or No, all at the same time. `questions`: (role,
-        model, messages) of each question. Return (score, None) for each question, or (None, the fault). No question is
-        asked again, because decoding is greedy: the model would answer with the same token."""
+        """Ask several questions at the same time. A model answers each of them with one token, Yes or No.
+
+        `questions`: (role, model, messages) of each question. Return (score, None) for each question, or (None, the
+        fault). No question is asked again. Decoding is greedy, so the model would answer with the same token.
+        """
         calls = []
         for role, model, messages in questions:
             seed = number(self.rules.seed, self.sample, step, role, 0, bits=31)

@@ -18,7 +18,8 @@ Drop = tuple[str, str]  # reason and detail
 
 
 def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
-    """Return None if the instruction passes its checks. Otherwise return why it is dropped: (the reason, details)."""
+    """Return (the reason, details) if the checks of the instruction drop the draft. None if the instruction passes its
+    checks."""
     if not instruction_passes(draft.checks, settings):
         return "instruction_rejected", _failed(draft.checks)
     if sum(check.passed is not None for check in draft.checks) < min(settings.min_reviews, len(draft.checks)):
@@ -27,17 +28,16 @@ def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
 
 
 def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Gate, Drop | None]:
-    """Return three values: the draft with the mean and standard deviation of its reviews, the gate's verdict, and None.
-    If the gate rejects the draft, the third value is (the reason, details)."""
+    """Return the draft with the mean and standard deviation of its reviews, the gate's verdict, and why the gate
+    rejects the draft. The third value is (the reason, details), or None if the gate does not reject the draft."""
     verdict = gate([review.scores for review in draft.reviews if review.scores is not None], settings)
     scored = replace(draft, mean=verdict.mean, std=verdict.std)
     return scored, verdict, (verdict.reason, _missing(draft.reviews)) if verdict.verdict == "reject" else None
 
 
 def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
-    """Return None if the adjudicator keeps the sample. Otherwise return why it is dropped: (the reason, details).
-    `word`: the adjudicator's review of the sample; `verdict`: the verdict with which the gate left the decision to the
-    adjudicator."""
+    """Return (the reason, details) if the adjudication drops the sample. None if the adjudicator keeps it. `word`: the
+    adjudicator's review of the sample. `verdict`: the gate's verdict, which left the decision to the adjudicator."""
     if word.scores is None:
         return "adjudication_missing", word.missing or ""
     return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)

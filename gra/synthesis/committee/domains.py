@@ -37,8 +37,11 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass(frozen=True)
 class DomainPool:
-    """The records that prompts of one domain can show. `records`: first the domain's own records, then borrowed ones.
-    `own`: number of the domain's own records. `examples`: indices in `records` of those that can be demonstrations."""
+    """The records that prompts of one domain can show.
+
+    `records`: first the domain's own records, then borrowed ones. `own`: the number of the domain's own records.
+    `examples`: the indices in `records` of the records that can be demonstrations (turns of a chat).
+    """
 
     records: tuple[Record, ...]
     own: int
@@ -51,10 +54,13 @@ LEFT_OUT = DomainPool((), 0, ())
 
 
 def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0) -> dict[str, DomainPool]:
-    """Return the records that prompts can show: domain -> `DomainPool`. `pool`: the records of all domains. A domain
-    with fewer than `least` records borrows from similar domains until it has `least`. A domain that still has fewer
-    than `shots` records, the number that a prompt shows, is left out. `taken`: number of a domain's newest records
-    whose keywords the prompts list as forbidden, because new samples must not repeat them."""
+    """Return the records that the prompts of each domain can show.
+
+    If a domain has fewer than `least` records, it borrows records from similar domains until it has `least`. Each
+    prompt shows `shots` records. If a domain still has fewer, it is left out. `pool`: the records of all domains.
+    `taken`: for how many of a domain's newest records the prompts list the keywords as forbidden. New samples must not
+    repeat these keywords.
+    """
     found: dict[str, list[Record]] = {}
     for record in pool:
         found.setdefault(record.domain, []).append(record)
@@ -83,8 +89,8 @@ def _spread(records: Sequence[Record], most: int) -> list[Record]:
 
 
 def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...]:
-    """Draw the records that the prompts of one proposal show. `shots`: how many. If the domain borrows records, the
-    first one drawn is one of its own."""
+    """Draw `shots` records, which the prompts of one proposal show. If the domain borrows records, the first record
+    drawn is one of its own."""
     if pool.own == len(pool.records):
         return tuple(rng.sample(pool.records, shots))
     first = rng.randrange(pool.own)
@@ -95,9 +101,12 @@ def shown(pool: DomainPool, shots: int, rng: random.Random) -> tuple[Record, ...
 def demonstrations(
     pool: DomainPool, count: int, rng: random.Random, spare: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
-    """Draw records that are shown as turns of a chat, in random order. `count`: how many. Prefer short ones: draw twice
-    as many, and use the shorter half. If the domain borrows records and has a short enough record of its own, one such
-    record is always used. If the pool has too few records that are short enough, take the missing ones from `spare`."""
+    """Draw `count` records that a prompt shows as turns of a chat, in random order.
+
+    Short records are preferred: twice as many are drawn, and the shorter half is used. If the domain borrows records
+    and has a short enough record of its own, one such record is always used. If the pool has too few short enough
+    records, the missing ones come from `spare`.
+    """
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
     if pool.own < len(pool.records) and own and count:
@@ -113,8 +122,8 @@ def demonstrations(
 
 
 def fits(instruction: str) -> bool:
-    """Return whether an instruction can be a demonstration: it is one line of at most DEMONSTRATION characters and
-    makes only one request."""
+    """Return whether an instruction can be a demonstration. It must be one line of at most DEMONSTRATION characters and
+    make only one request."""
     text = instruction.strip()
     short = 0 < len(text) <= DEMONSTRATION and "\n" not in text
     return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1
@@ -123,9 +132,12 @@ def fits(instruction: str) -> bool:
 def report_thin(
     pool: Sequence[Record], domains: Mapping[str, DomainPool], logged: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return an entry for stats.json for each domain with too few records. Such a domain borrows records in this round,
-    or gets no proposals because even with borrowed records it has fewer than a prompt shows. Also log the entries,
-    except those of domains that already have an entry in `logged`. `logged`: the entries of earlier rounds."""
+    """Return an entry for stats.json for each domain with too few records.
+
+    Such a domain borrows records in this round. If a prompt shows more records than it then has, it gets no proposals.
+    The entries are also logged, but a domain with an entry in `logged` is not logged again. `logged`: the entries of
+    earlier rounds.
+    """
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [
         {"domain": name, "own": own[name], "borrowed": len(found.records) - found.own, "from": list(found.sources)}

@@ -22,9 +22,9 @@ def draw_proposal(
     models: Sequence[str],
     settings: SynthesisSettings,
 ) -> Proposal:
-    """Return proposal number `index` of round `number`. Its domain, records and roles are drawn at random. The draw
-    depends only on the run's seed (`seed`), the round and the index. `domains`: the records that prompts of each domain
-    can show."""
+    """Return proposal number `index` of round `number`, with a domain, records and roles drawn at random. The random
+    draw depends only on the run's seed (`seed`), the round and the index. `domains`: the records that the prompts of
+    each domain can show."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))

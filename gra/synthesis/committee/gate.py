@@ -24,8 +24,11 @@ Verdict = Literal["accept", "reject", "adjudicate"]
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate's verdict on a response. `reason`: why the verdict is not `accept`, else empty. `mean` and `std`: of the
-    reviewers' composite scores; None if undefined."""
+    """The gate's verdict on a response. The gate is the rule that decides by the reviewers' scores.
+
+    `reason`: why the verdict is not `accept`. It is empty if the verdict is `accept`. `mean` and `std`: the mean and
+    standard deviation of the reviews' composite scores. They are None if undefined.
+    """
 
     verdict: Verdict
     reason: str
@@ -34,17 +37,17 @@ class Gate:
 
 
 def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> bool:
-    """Return whether the instruction passes its checks. With `check=unanimous`, it passes if no check is negative; with
-    `check=majority`, if at most half of them are. Checks without a verdict do not count."""
+    """Return whether the instruction passes its checks. With `check=unanimous`, no check may be negative. With
+    `check=majority`, at most half of the checks may be negative. Checks without a verdict do not count."""
     given = [check.passed for check in checks if check.passed is not None]
     failed = given.count(False)
     return failed == 0 if settings.check == "unanimous" else failed * 2 <= len(given)
 
 
 def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
-    """Return the composite score of one review, as an exact fraction. `scores`: dimension -> score. `kind`
-    (synthesis.composite): how the scores are combined, "mean", "median", "min", or "correctness", which uses this score
-    alone."""
+    """Return the composite score of one review as an exact fraction. It combines all scores of the review into one.
+    `scores`: dimension -> score. `kind`: the setting `synthesis.composite`. It is "mean", "median", "min", or
+    "correctness", which takes this score alone."""
     if kind == "correctness":
         return exact(scores["correctness"])
     if kind == "median":
@@ -63,16 +66,17 @@ def exact(number: float) -> Fraction:
 
 
 def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
-    """Decide on a response by its `reviews`. Each review is a mapping from dimension to score, from 0 to 10. The caller
-    leaves out reviews without scores.
+    """Decide by the reviews of a response whether it is accepted, rejected or left to the adjudicator.
 
-    Mean and std are those of the reviews' composite scores. The rules, in this order:
+    Each review is a mapping from dimension to score, from 0 to 10. The caller leaves out reviews without scores. Mean
+    and std are those of the reviews' composite scores. The first of these rules that applies decides:
 
-    1. Fewer than `settings.min_reviews` reviews: the adjudicator decides; without one, the response is rejected.
-    2. Mean below tau: the response is rejected.
-    3. Std at most delta, or undefined: the response is accepted.
-    4. Otherwise the response is disputed: the adjudicator decides. Without an adjudicator, `settings.disputed` decides;
-       its value `majority` accepts if more than half of the composite scores reach tau.
+    1. If there are fewer than `settings.min_reviews` reviews, the adjudicator decides. Without an adjudicator, the
+       response is rejected.
+    2. If the mean is below tau, the response is rejected.
+    3. If the std is at most delta, or undefined, the response is accepted.
+    4. Otherwise, the response is disputed and the adjudicator decides. Without an adjudicator, `settings.disputed`
+       decides. Its value `majority` accepts the response if more than half of the composite scores reach tau.
     """
     values = [composite(review, settings.composite) for review in reviews]
     mean, variance = _moments(values, settings.std)
@@ -94,8 +98,8 @@ def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) ->
 
 
 def adjudicated_verdict(scores: Mapping[str, float], settings: SynthesisSettings) -> bool:
-    """Return whether the adjudicator keeps the sample. It does so if the composite score of its `scores` is at least
-    tau."""
+    """Return whether the adjudicator keeps the sample. This is so if the composite score of the adjudicator's `scores`
+    is at least tau."""
     return composite(scores, settings.composite) >= exact(settings.tau)
 
 
@@ -117,5 +121,6 @@ def _moments(values: Sequence[Fraction], form: str) -> tuple[Fraction | None, Fr
 
 
 def passed_gate(outcome: Outcome) -> bool:
-    """Return whether the committee accepted the sample. A later step, such as deduplication, may have dropped it."""
+    """Return whether the committee accepted the sample. A later step, such as deduplication, may still have dropped
+    it."""
     return outcome.status == "accepted" or (outcome.reason in REASONS and REASONS[outcome.reason].accepted)

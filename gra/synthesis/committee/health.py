@@ -162,9 +162,12 @@ class _Reviewer:
 
 
 def blind(found: Mapping[str, Any]) -> bool:
-    """Return whether the reviews give no evidence that the reviewers tell good samples from bad ones. This is so if
-    alpha's interval does not lie above 0, if alpha is undefined because all scores are the same, or if `draw_share`
-    exceeds one half. False if fewer than 20 (ENOUGH) samples were reviewed. `found`: the result of `Health.account`."""
+    """Return whether the reviewers seem unable to tell good samples from bad ones.
+
+    This is so if alpha's interval reaches down to 0, if alpha is undefined because all scores are the same, or if
+    `draw_share` exceeds one half. The result is False if fewer than 20 (ENOUGH) samples were reviewed. `found`: the
+    result of `Health.account`.
+    """
     if found["samples"] < ENOUGH:
         return False
     no_agreement = found["alpha"] is None or (found["alpha_low"] is not None and found["alpha_low"] <= 0)
@@ -172,8 +175,8 @@ def blind(found: Mapping[str, Any]) -> bool:
 
 
 def faults(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is wrong with the committee as a list of (name of the fault, message). [] if nothing is wrong or too
-    few samples were reviewed. `found`: the result of `Health.account`."""
+    """Return what is wrong with the committee, as a list of (name of the fault, message). The list is empty if nothing
+    is wrong or too few samples were reviewed. `found`: the result of `Health.account`."""
     messages = []
     n = found["samples"]
     if n >= ENOUGH and found["alpha"] is None:

@@ -12,9 +12,11 @@ _LONGEST = 160  # characters of a warning: models' names come from the user and 
 
 
 def agreement(found: Mapping[str, Any]) -> str:
-    """Return one line with the reviewers' agreement: Krippendorff's alpha with its interval ("-" while alpha is
-    unknown), the number of samples, and which proportion of the variance of the samples' mean scores is due to the
-    choice of reviewers. `found`: the result of `Health.account`."""
+    """Return one line that says how far the reviewers agree. `found`: the result of `Health.account`.
+
+    The line has Krippendorff's alpha with its interval ("-" if alpha is unknown) and the number of samples. It also
+    says which proportion of the variance of the samples' mean scores is due to the choice of reviewers.
+    """
     interval = f" [{found['alpha_low']:.2f}, {found['alpha_high']:.2f}]" if found["alpha_low"] is not None else ""
     draw = f"; {found['draw_share']:.0%} of mean scores is who reviewed" if found["draw_share"] is not None else ""
     return f"alpha {alpha(found)}{interval} over {found['samples']:,} samples{draw}"
@@ -26,8 +28,8 @@ def alpha(found: Mapping[str, Any]) -> str:
 
 
 def loud(found: Mapping[str, Any]) -> list[str]:
-    """Return the first three (MOST) warnings, each on one line and without control characters. If there are more, add a
-    line that says how many."""
+    """Return the first three (MOST) warnings, each on one line and without control characters. If there are more
+    warnings, a last line says how many. `found`: the result of `Health.account`."""
     words = [" ".join(printable(text).split()) for text in found["warnings"]]
     cut = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in words[:MOST]]
     return [*cut, f"and {len(words) - MOST} more: see status.json"] if len(words) > MOST else cut

@@ -15,23 +15,28 @@ from gra.synthesis.settings import SynthesisSettings
 def parents(
     records: Sequence[Record], demonstrations: Sequence[Record], settings: SynthesisSettings
 ) -> tuple[str, ...]:
-    """Return the ids of the records from which a sample was made: those that its prompts show as examples or as
-    demonstrations. The demonstrations that come with GRA do not count."""
+    """Return the ids of the records from which a sample was made. These are the records that its prompts show as
+    examples or demonstrations. The demonstrations that come with GRA do not count."""
     own = [record for record in demonstrations if record not in prompts.built_in(settings.prompts)]
     return tuple(dict.fromkeys(record.id for record in (*records, *own)))
 
 
 def topics(seed: int, name: str, records: Sequence[Record]) -> tuple[str, ...]:
-    """Draw one keyword of each of the `records`. The prompt shows them as starting points for the keywords of a new
-    sample. `seed`: the run's seed; `name`: id of the proposal. The same seed and name give the same draw."""
+    """Return one keyword of each of the `records`, drawn at random. The prompt shows them as starting points for the
+    keywords of a new sample. `seed`: the run's seed. `name`: the id of the proposal. The same seed and name give the
+    same draw."""
     rng = stream(seed, "topics", name)
     return tuple(dict.fromkeys(rng.choice(record.keywords) for record in records))
 
 
 def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tuple[Record, ...]:
-    """Draw demonstrations that come with GRA for the prompt of `step`; () if this prompt shows none. Each sample or
-    seed, identified by `name`, gets a draw of its own. If `synthesis.example_sets` is a number n, there are only n
-    different draws, and `name` decides which of them is used. `seed`: the run's seed."""
+    """Return demonstrations that come with GRA for the prompt of `step`, drawn at random. Empty if this prompt shows
+    none.
+
+    `seed`: the run's seed. `name`: the id of the sample or seed for which the prompt is. Each name gets a draw of its
+    own. But if `synthesis.example_sets` is a number n, there are only n different draws, and the name decides which one
+    is used.
+    """
     if not prompts.has_examples(step, settings.prompts):
         return ()
     known = prompts.built_in(settings.prompts)
@@ -40,8 +45,8 @@ def built_in(seed: int, step: str, name: str, settings: SynthesisSettings) -> tu
 
 
 def solves(domain: str, settings: SynthesisSettings) -> bool:
-    """Return whether reviewers and adjudicators must first answer the instruction themselves before they judge a
-    response in this domain."""
+    """Return whether reviewers and adjudicators must answer the instruction themselves before they judge a response in
+    this domain."""
     return settings.solve == "always" or (settings.solve == "checkable" and domain in CHECKABLE)
 
 

@@ -39,9 +39,11 @@ from gra.synthesis.scoring.scales import as_given, calibrated
 
 @dataclass(frozen=True)
 class Proposal:
-    """One attempt at a new sample: the records that its prompts show, and the models that take part. `demonstrations`:
-    records that are shown as turns of a chat. `taken`: keywords that the new sample must not repeat, in one tuple for
-    each record that has them."""
+    """One attempt at a new sample. It names the records that the prompts show and the models that take part.
+
+    `demonstrations`: records that prompts show as turns of a chat. `taken`: keywords that the new sample must not
+    repeat. Each tuple holds the keywords of one record.
+    """
 
     id: str
     round: int
@@ -55,8 +57,8 @@ class Proposal:
 
 
 def propose(proposal: Proposal, rules: Rules) -> Protocol:
-    """Run one proposal from its keywords to the committee's decision, and return the Outcome. An unusable reply does
-    not raise an exception: it ends the proposal, and the Outcome has the reason."""
+    """Run one proposal from its keywords to the committee's decision, and return the Outcome. If the generator gives no
+    usable reply, the proposal ends and no exception is raised. The Outcome then has the reason."""
     settings, roles = rules.settings, proposal.roles
     caller = Caller(proposal.id, rules)
     draft = Outcome(
@@ -109,16 +111,17 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
 
 
 def check_instruction(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Let the models of `synthesis.checkers` check the instruction, or the reviewers if this key is null. Return the
-    draft with their verdicts, and None. If the draft is dropped, the second value is (the reason, details)."""
+    """Let models check the draft's instruction. These are the models of `synthesis.checkers` or, if this key is null,
+    the reviewers. Return the draft with their verdicts, and None. If the draft is dropped, the second value is (the
+    reason, details)."""
     draft = replace(draft, checks=(yield from _check(caller, draft, examples)))
     return draft, decisions.of_checks(draft, caller.rules.settings)
 
 
 def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple[Outcome, Drop | None]]:
-    """Let the reviewers judge the response and, if the gate leaves the decision to the adjudicator, the adjudicator
-    too. Return the draft with these verdicts, and None. If the draft is dropped, the second value is (the reason,
-    details)."""
+    """Let the reviewers judge the draft's response. If the gate then leaves the decision to the adjudicator, let the
+    adjudicator judge it too. Return the draft with these verdicts, and None. If the draft is dropped, the second value
+    is (the reason, details)."""
     rules, settings = caller.rules, caller.rules.settings
     draft = replace(draft, reviews=(yield from _review(caller, draft, examples)))
     draft = replace(draft, reviews=tuple(calibrated(found, rules.scales) for found in draft.reviews))
@@ -132,7 +135,7 @@ def judge_response(caller: Caller, draft: Outcome, examples: Examples) -> Exchan
 
 def annotate(outcome: Outcome, rules: Rules) -> Protocol:
     """Let the annotator write the summary and the final keywords of a kept sample (paper: metadata writer). If no reply
-    is usable, the sample is kept without a summary, but later prompts do not show it."""
+    is usable, the sample is kept without a summary, and later prompts do not show it."""
     caller = Caller(outcome.id, rules)
     turns = prompt_values.built_in(rules.seed, "annotate", outcome.id, rules.settings)
     values = {"domain": outcome.domain, "keywords": outcome.keywords, "demonstrations": turns}
@@ -153,11 +156,11 @@ def annotate(outcome: Outcome, rules: Rules) -> Protocol:
 def annotate_seed(
     seed: Seed, model: str, rules: Rules
 ) -> Exchange[tuple[Record | None, str | None, tuple[CallRecord, ...]]]:
-    """Let a model write the domain, three keywords and the summary of a seed. Values that the source of the seed
-    already has are kept; if it has all of them, no model is called.
+    """Let a model write the domain, three keywords and the summary of a seed. Values that the seed already has are
+    kept. If it has all of them, no model is called.
 
-    Return (the annotated seed as a record, None, the calls), or (None, the last fault, the calls) if no reply was
-    usable.
+    Return (the annotated seed as a record, None, the calls). If no reply was usable, return (None, the last fault, the
+    calls).
     """
     if seed.domain and seed.keywords and seed.summary:
         return Record(seed.id, seed.instruction, seed.response, seed.domain, seed.keywords, seed.summary), None, ()
@@ -183,8 +186,8 @@ def annotate_seed(
 
 
 def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[CallRecord, ...]]]:
-    """Let the generator write the response of a draft, without any other step. Return (the response, the calls), or
-    (None, the calls) if no reply was usable."""
+    """Let the generator write the response of a draft, without any other step. Return the response and the calls. The
+    response is None if no reply was usable."""
     caller = Caller(draft.id, rules)
     text, _ = yield from _respond(caller, draft)
     return text, tuple(caller.calls)
@@ -193,16 +196,18 @@ def respond(draft: Outcome, rules: Rules) -> Exchange[tuple[str | None, tuple[Ca
 def review(
     draft: Outcome, rules: Rules, examples: Examples = NONE
 ) -> Exchange[tuple[tuple[Review, ...], tuple[CallRecord, ...]]]:
-    """Let the reviewers judge the response of a draft, without any other step. Return their reviews, and the calls."""
+    """Let the reviewers judge the response of a draft, without any other step. Return their reviews and the calls."""
     caller = Caller(draft.id, rules)
     reviews = yield from _review(caller, draft, examples)
     return reviews, tuple(caller.calls)
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """Test whether the server of `model` returns token probabilities, by one question that is asked before all other
-    calls. Return the calls. If the server returns none, the backend raises an error that names the server, so that the
-    run ends before it has paid for other calls."""
+    """Test whether the server of `model` returns token probabilities, by asking one question. Return the calls.
+
+    The question is asked before all other calls of the run. If the server returns no probabilities, the backend raises
+    an error that names the server. So the run ends before it has paid for other calls.
+    """
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
     return tuple(caller.calls)

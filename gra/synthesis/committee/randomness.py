@@ -8,7 +8,7 @@ import random
 
 def number(*names: object, bits: int = 63) -> int:
     """Return an integer from 0 to 2^bits - 1 that depends only on the names. It is computed from the sha256 of the
-    names, joined by a separator that no name contains."""
+    joined names."""
     digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits)
 

@@ -16,11 +16,8 @@ DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence"
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A seed as its source (a file or a data set) gives it: an instruction and its answer, which is empty if the source
-    has none.
-
-    `place`: where the seed stands in its source, as text: the line or the index.
-    """
+    """A seed as it is in its source (a file or a data set). It has an instruction and its answer, which is empty if the
+    source has none. `place`: where the seed stands in the source. It is the line or the index, as text."""
 
     id: str
     instruction: str
@@ -34,8 +31,8 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the pool from which prompts take their examples: an instruction, its response, domain, keywords and
-    summary; (x, y, d, k, s) in the paper."""
+    """A record of the pool from which prompts take their examples. The paper calls it (x, y, d, k, s): instruction,
+    response, domain, keywords and summary."""
 
     id: str
     instruction: str
@@ -47,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Which models take part in one sample, by role. Generator, reviewers and adjudicator are different models; the
+    """The models that take part in one sample, by role. Generator, reviewers and adjudicator are different models. The
     annotator can be any of them or another model. With `synthesis.roles=single`, one model has all roles."""
 
     generator: str
@@ -58,7 +55,7 @@ class Roles:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One model's verdict on the instruction. If its reply was unusable, `verdicts` and `passed` are None."""
+    """One model's verdict on an instruction. If the model's reply was unusable, `verdicts` and `passed` are None."""
 
     model: str
     verdicts: dict[str, bool] | None
@@ -72,8 +69,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The scores that one reviewer or the adjudicator gave to a response. If its reply was unusable, `scores` and
-    `score` are None."""
+    """The scores that one reviewer or the adjudicator gave to a response. If the model's reply was unusable, `scores`
+    and `score` are None."""
 
     model: str
     scores: dict[str, float] | None
@@ -84,8 +81,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The mean of the review's scores; None if they are missing. The gate decides by the composite score
-        (`gate.composite`), which equals this mean only with `synthesis.composite=mean`."""
+        """The mean of the review's scores. None if the review has no scores. The gate decides by the composite score
+        instead (`gate.composite`). It equals this mean only with `synthesis.composite=mean`."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 
@@ -94,10 +91,11 @@ Status = Literal["accepted", "rejected"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one proposal: all texts and verdicts, the decision and, if the proposal was dropped, the reason.
+    """The result of one proposal: all texts, all verdicts on them, and the decision.
 
-    `index`: the proposal's number in its round. `reason`: empty for accepted samples, else a key of
-    `gra.reasons.REASONS`. `mean` and `std`: of the composite scores of the reviewers whose scores are not missing.
+    `index`: the proposal's number in its round. `reason`: why the proposal was dropped, as a key of
+    `gra.reasons.REASONS`. It is empty for accepted samples. `mean` and `std`: the mean and standard deviation of the
+    reviewers' composite scores. Reviewers without scores do not count.
     """
 
     id: str
@@ -124,7 +122,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One answered call of a proposal: its step, role, model and cost. The texts are in the journal."""
+    """One answered call of a proposal, with its step, role, model and cost. The prompt and the reply are not here but
+    in the journal."""
 
     key: str
     step: str

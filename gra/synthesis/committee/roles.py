@@ -17,8 +17,8 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can have each role. All models that can have a role have it equally often. `adjudicator`: empty
-    if the synthesis has no adjudicator. `checkers`: the models that check instructions."""
+    """The models that can have each role. Each of the models listed for a role has it equally often. `adjudicator`:
+    empty if the synthesis has no adjudicator. `checkers`: the models that check instructions."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]
@@ -29,9 +29,11 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Policy:
-    """How roles are assigned to models. `draw` returns the roles of one sample; the pool must have enough models.
-    `candidates` returns the models that can have each role. `distinct`: whether generator, reviewers and adjudicator of
-    a sample are different models."""
+    """A way to assign roles to models.
+
+    `draw`: returns the roles of one sample. The pool must have enough models. `candidates`: returns the models that can
+    have each role. `distinct`: whether generator, reviewers and adjudicator of a sample are different models.
+    """
 
     draw: Callable[[Sequence[str], SynthesisSettings, random.Random], Roles]
     candidates: Callable[[Sequence[str], SynthesisSettings], Candidates]
@@ -109,12 +111,14 @@ def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates
 
 
 def checkers(settings: SynthesisSettings) -> tuple[str, ...]:
-    """Return the models of `synthesis.checkers`; () if this key is null, or if instructions are not checked."""
+    """Return the models that `synthesis.checkers` names. Empty if this key is null, or if instructions are not
+    checked."""
     return tuple(settings.checkers or ()) if settings.review else ()
 
 
 def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
-    """Return the roles of one sample. Raises ValueError if the pool has fewer models than `models_needed`."""
+    """Return the roles of one sample. Raises ValueError if there are fewer models than the sample needs
+    (`models_needed`)."""
     if len(models) < models_needed(settings):
         raise ValueError(f"{len(models)} models cannot fill {models_needed(settings)} roles")
     return policy(settings).draw(models, settings, rng)
@@ -132,8 +136,8 @@ def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
 
 
 def asked_yes_no(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
-    """Return the models that judge with one token, Yes or No, if `synthesis.scoring` is `probability`: those that
-    check, review or adjudicate. They are in the pool's order."""
+    """Return the models that judge with one token, Yes or No, if `synthesis.scoring` is `probability`. These are the
+    models that check, review or adjudicate, in the pool's order."""
     asked = {*judges(models, settings), *checkers(settings)}
     return [model for model in models if model in asked]
 

@@ -20,9 +20,11 @@ LOOK = 4  # proposals per sample wanted between two checks
 
 @dataclass
 class Pace:
-    """The pace at which one round finds samples. `wanted`: number of samples that the round needs. `limit`: largest
-    number of proposals that it makes. `fixed`: whether the user set this limit (`max_proposals`); if so, the round
-    never ends early."""
+    """The pace at which one round finds samples.
+
+    `wanted`: the number of samples that the round needs. `limit`: the largest number of proposals that it makes.
+    `fixed`: whether the user set this limit (`max_proposals`). If so, the round never ends early.
+    """
 
     wanted: int
     limit: int
@@ -34,9 +36,9 @@ class Pace:
         return not self.fixed and proposals < self.limit and proposals % (LOOK * self.wanted) == 0
 
     def ends(self, proposals: int, unique: int) -> bool:
-        """Check the pace, and return whether the round ends now because the pace is too low. `proposals`: number of
-        finished proposals. `unique`: number of samples found so far, without duplicates. Call this once for each check,
-        because it remembers `unique` for the next check."""
+        """Return whether the round ends now because its pace is too low. Call this once for each check, because it
+        remembers `unique` for the next check. `proposals`: the number of finished proposals. `unique`: the number of
+        samples found so far, without duplicates."""
         gained = unique - self.before
         self.before = unique
         return unique * LOOK * self.wanted + gained * (self.limit - proposals) < self.wanted * LOOK * self.wanted

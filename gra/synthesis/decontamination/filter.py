@@ -27,32 +27,34 @@ log = logging.getLogger(__name__)
 
 class Comparison:
     """Compares texts with an index of the benchmarks' items. It runs in a worker process (gra/worker_process.py),
-    because an index of 30,000 items takes some 300 MB while it is built."""
+    because an index of 30,000 items takes some 300 MB of memory while it is built."""
 
     def __init__(self) -> None:
         self._index: Index | None = None
 
     def read(self, settings: DecontaminateSettings, made: Path | None) -> dict[str, Coverage]:
-        """Read the benchmarks into the index. Return, for each benchmark, how many of its items can be compared.
-        `made`: folder of a step that made benchmarks, or None. Raises ConfigError if a file cannot be read
-        completely."""
+        """Read the benchmarks into the index. Return how many items of each benchmark can be compared. `made`: the
+        folder of a step that made benchmarks, or None. Raises ConfigError if a file cannot be read completely."""
         from gra.synthesis.decontamination.ngram_index import Index
 
         self._index = Index((item for source in sources(settings, made) for item in read_items(source)), settings)
         return self._index.coverage()
 
     def find(self, *texts: str) -> Hit | None:
-        """Return the first match of one of the texts with a benchmark item; None if there is none (see
-        `Index.find`)."""
+        """Return the first match of one of the texts with a benchmark item (see `Index.find`). None if no text
+        matches."""
         assert self._index is not None
         return self._index.find(*texts)
 
 
 @dataclass(frozen=True)
 class ContaminationFilter:
-    """Decides which samples of a run are contaminated. `worker`: the process with the index of benchmark items. None if
-    there are no benchmarks to compare with; then no sample is contaminated. `statement`: one line that says what was
-    compared, for the data card and stats.json. `not_read`: folders of benchmarks in unknown formats."""
+    """Decides which samples of a run contain part of a benchmark item.
+
+    `worker`: the process that holds the index of benchmark items. It is None if there are no benchmarks, and then no
+    sample is contaminated. `statement`: one line for the data card and stats.json that says what was compared.
+    `not_read`: the folders of benchmarks that were not read, because their format is unknown.
+    """
 
     settings: DecontaminateSettings
     statement: str
@@ -68,8 +70,8 @@ class ContaminationFilter:
         return None if hit is None else (REASON, str(hit))
 
     def report(self, rejected: Iterable[Outcome]) -> dict[str, Any]:
-        """Return the content of decontamination.json: what was compared and, for each benchmark, which samples were
-        removed because of it. `rejected`: all samples of the run that were dropped, for whatever reason."""
+        """Return the content of decontamination.json. It says what was compared and, for each benchmark, which samples
+        were dropped because of it. `rejected`: all dropped samples of the run, whatever the reason."""
         benchmarks: dict[str, dict[str, Any]] = {
             name: {**asdict(held), "hits": []} for name, held in self.coverage.items()
         }
@@ -100,8 +102,9 @@ class ContaminationFilter:
 
 
 def build(settings: DecontaminateSettings, made: Path | None) -> ContaminationFilter:
-    """Read the benchmarks that `settings` name and return the filter. `made`: folder of a step that made further
-    benchmarks (the input `benchmarks`), or None. Raises ConfigError if a file cannot be read completely."""
+    """Read the benchmarks and return the filter that compares samples with them. The benchmarks are those that
+    `settings` name and those in the folder `made`. `made`: the folder of a step that made benchmarks (the input
+    `benchmarks`), or None. Raises ConfigError if a file cannot be read completely."""
     if not settings.enabled:
         return ContaminationFilter(settings, OFF)
     if not sources(settings, made):

@@ -48,7 +48,8 @@ _UNKNOWN = 0  # the number of every word that is in no benchmark
 
 @dataclass(frozen=True)
 class Item:
-    """One benchmark item: its question, and the texts of its right answer (in several forms, or none)."""
+    """One item of a benchmark: a question and its right answer. `answers`: the right answer in one or several forms.
+    Empty if there is none."""
 
     benchmark: str
     id: str
@@ -61,8 +62,8 @@ WITHHELD = "(not quoted: GPQA's authors ask that no item be shown in plain text)
 
 @dataclass(frozen=True)
 class Hit:
-    """A match: a run of `n` words that a text shares with an item of a benchmark. `ngram`: the normalised words or, for
-    a benchmark whose items must not be quoted, the text `WITHHELD`."""
+    """A match: `n` consecutive words that a text shares with a benchmark item. `ngram`: these words, normalised. If the
+    benchmark's items must not be quoted, it is the text `WITHHELD`."""
 
     benchmark: str
     item: str
@@ -75,10 +76,13 @@ class Hit:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of one benchmark the index can compare. `items`: number of items. `ngrams`: number of different word
-    runs in the index; a run that several benchmarks share counts only for the first. `whole`: number of items whose
-    whole question is compared. `not_compared`: number of items that cannot be compared, because they are too short or
-    because too many items share their runs."""
+    """How much of one benchmark the index can compare.
+
+    `items`: the number of items. `ngrams`: the number of different n-grams in the index. An n-gram that several
+    benchmarks share counts only for the first of them. `whole`: the number of items whose whole question is compared.
+    `not_compared`: the number of items that cannot be compared. They are too short, or too many items share their
+    n-grams.
+    """
 
     items: int
     ngrams: int
@@ -93,9 +97,9 @@ def words(text: str) -> list[str]:
 
 
 class Index:
-    """An index of the word runs of benchmark items. It takes 20 to 28 bytes of memory per run, and the memory of the
-    words themselves. A run is looked up by its hash. Runs with equal hashes are then compared word by word, so there
-    are no false matches."""
+    """An index of the n-grams of benchmark items. An n-gram is found by its hash and then compared word by word, so
+    there are no false matches. The index takes 20 to 28 bytes of memory per n-gram, and the memory of the words
+    themselves."""
 
     def __init__(self, items: Iterable[Item], settings: DecontaminateSettings):
         self._numbers: dict[str, int] = {}
@@ -113,8 +117,9 @@ class Index:
         self._runs, self._whole = self._build()
 
     def find(self, *texts: str) -> Hit | None:
-        """Return the first run of words that one of the texts shares with an item; None if there is none. The texts are
-        searched first for 13-grams (`ngram`), then for 8-grams (`short_ngram`), then for whole questions."""
+        """Return the first run of consecutive words that one of the texts shares with a benchmark item. None if there
+        is none. The search is first for runs of 13 words (`ngram`), then of 8 words (`short_ngram`), then for whole
+        questions."""
         found = [words(text) for text in texts]
         said = [word for part in found for word in (*part, "")]  # "" is in no benchmark: no run spans two texts
         number_of = self._numbers.get
@@ -196,8 +201,8 @@ class _Table:
         self._taken[keys >> self._shift] = True
 
     def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Find the runs of a text that may be in the table. `hashes`: the hashes of the text's runs, in order. Yield
-        (position in the text, position in the items' texts) for each hash that equals one of the table."""
+        """Find the n-grams of a text whose hashes are in the table. For each of them, yield its position in the text
+        and its position in the items' texts. `hashes`: the hashes of all n-grams of the text, in order."""
         if not len(self.keys) or not len(hashes):
             return
         places = np.flatnonzero(self._taken[hashes >> self._shift])
@@ -231,9 +236,9 @@ class _Spans:
         self.items, self.is_question = np.array(self._items, np.int32), np.array(self._is_question, bool)
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
-        """Return the positions at which runs of `n` words begin, ascending, as uint32. Only texts with at least `n` and
-        fewer than `longer` words are used; None means no upper limit. Answers are used only if `answers` is true,
-        questions always."""
+        """Return the positions at which n-grams of `n` words begin, in ascending order, as uint32. Only texts with at
+        least `n` and fewer than `longer` words are used. If `longer` is None, there is no upper limit. Questions are
+        always used, answers only if `answers` is true."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer

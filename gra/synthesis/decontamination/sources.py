@@ -46,9 +46,12 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class Schema:
-    """How to read a benchmark's records. `scored`: the split with which lm-eval tests models, which is also the name of
-    its files without their ending, e.g. `test`; None if all files are used. `question`, `answers` and `id` are
-    functions that return these values of a record."""
+    """How to read the records of a benchmark.
+
+    `scored`: the split with which lm-eval tests models, e.g. `test`. The split's files have this name, without their
+    ending. It is None if all files are used. `question`, `answers` and `id`: functions that return these values of a
+    record.
+    """
 
     scored: str | None
     question: Callable[[Record], str]
@@ -58,7 +61,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class Source:
-    """One file with benchmark items, and how to read its records (`schema`). `prefix`: text that is put before the ids
+    """One file with benchmark items. `schema`: how to read its records. `prefix`: the text that is put before the ids
     of its items. `key`: the config key that error messages name."""
 
     key: str
@@ -98,9 +101,9 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
-    """Return the benchmark files to read, in a fixed order. Two places are searched: the files and folders that
-    `settings` name, and the folder `made`, in which a step wrote benchmarks (None: there is no such step). [] if both
-    have no benchmark files."""
+    """Return the benchmark files to read, in a fixed order. They are the files and folders that `settings` name, and
+    the files in the folder `made`. `made`: the folder of a step that made benchmarks, or None. The list is empty if
+    there are no benchmark files."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))
@@ -111,7 +114,7 @@ def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[S
 
 
 def unknown_folders(settings: DecontaminateSettings) -> list[str]:
-    """Return the names of those folders in data_dir whose format is unknown. Samples are not compared with these
+    """Return the names of the folders in data_dir whose format is unknown. Samples are not compared with these
     benchmarks, and the caller must tell the user so."""
     folder = _path(settings.data_dir) if settings.data_dir is not None else None
     if folder is None or not folder.is_dir() or settings.benchmarks is not None or (folder / "benchmarks").is_dir():
@@ -152,7 +155,7 @@ def check_sources(settings: DecontaminateSettings, inputs: dict[str, Path | None
 
 
 def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Problem]:
-    """Read every benchmark file in the way in which the run will read it, and return the faults that this reveals."""
+    """Read every benchmark file as the run will read it, and return the faults found."""
     problems: list[Problem] = []
     for source in sources(settings, made) if settings.enabled else ():
         try:
@@ -163,8 +166,8 @@ def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Probl
 
 
 def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
-    """Return the benchmark files that `settings` name, by config key. Their content is part of what a run depends on,
-    because it decides which samples are removed. Files that a step of the experiment makes are not included."""
+    """Return the benchmark files that `settings` name, by config key. The result of a run depends on their content,
+    because it decides which samples are dropped. Files that a step of the experiment makes are not included."""
     if not settings.enabled:
         return {}
     return {
@@ -177,8 +180,8 @@ def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
 
 
 def read_items(source: Source) -> Iterator[Item]:
-    """Yield the items of one file, in the order of the file. If the file cannot be read to its end, raise ConfigError,
-    which names file, line and fault: samples could contain the items that were not read."""
+    """Yield the items of one benchmark file, in the order of the file. Raises ConfigError if the file cannot be read to
+    its end, because samples could contain the items that were not read."""
     from gra.synthesis.decontamination.ngram_index import Item
 
     number = 0

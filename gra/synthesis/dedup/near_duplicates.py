@@ -52,12 +52,9 @@ class DedupSettings(Settings):
 
 @dataclass(frozen=True)
 class Dropped:
-    """A dropped row. `index`: number of the row. `nearest`: the kept row that is nearest to it. `cosine`: the cosine of
-    these two rows.
-
-    `nearest` is the number of a row of the array `before` if `in_before` is true, else of the array `vectors`. Both
-    arrays are arguments of `greedy`.
-    """
+    """A row that `greedy` dropped. `index`: the number of the row. `nearest`: the number of the kept row that is
+    nearest to it. `in_before`: whether this kept row is in the array `before` of `greedy`. Otherwise, it is in the
+    array `vectors`. `cosine`: the cosine of the two rows."""
 
     index: int
     nearest: int
@@ -67,8 +64,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """Which rows `greedy` kept and dropped. `kept`: numbers of the kept rows, best score first. `dropped`: the dropped
-    rows, in the order in which they were compared."""
+    """The rows that `greedy` kept and dropped. `kept`: the numbers of the kept rows, the best score first. `dropped`:
+    the dropped rows, in the order in which they were compared."""
 
     kept: list[int]
     dropped: list[Dropped]
@@ -84,13 +81,15 @@ def greedy(
     ids: Sequence[str] | None = None,
 ) -> Deduplicated:
     """Go through the rows of `vectors` from the highest to the lowest score, and drop each row that is too close to a
-    row kept before. A row is too close if its cosine with a row of `before`, or with a row kept so far, exceeds
-    `threshold`.
+    row kept before. Return the kept and the dropped rows.
 
-    `vectors`: [n, d], `before`: [m, d]; rows are unit vectors. The rows of `before` are kept already and are never
-    dropped. A score of None counts as the lowest. Rows with equal scores are compared in ascending order of their
-    `ids`, which must be unique, or of their row numbers if there are no ids. `tie`: whether a row whose cosine equals
-    the threshold is dropped or kept. Raises ValueError if a row is not a unit vector (tolerance 1e-2).
+    Two rows are too close if their cosine exceeds `threshold`. `tie`: whether a row whose cosine equals the threshold
+    is dropped or kept.
+
+    `vectors` [n, d] and `before` [m, d] have unit vectors as rows. The rows of `before` count as kept from the
+    beginning. A score of None counts as the lowest. Rows with equal scores are compared in ascending order of their
+    `ids`, which must be unique. If there are no ids, the row numbers give the order. Raises ValueError if a row is not
+    a unit vector (tolerance 1e-2).
     """
     import numpy as np
 
@@ -139,10 +138,10 @@ def greedy(
 
 
 def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
-    """Return the cosine of each row of `left` with the row of `right` that has the same number, in float64. `greedy`
-    decides by these values.
+    """Return the cosines of the rows of `left` with the rows of `right`, pair by pair, in float64. `greedy` decides by
+    these values.
 
-    Equal rows give exactly 1.0. A cosine depends only on its two rows, not on the other rows in the arrays.
+    Two equal rows give exactly 1.0. A cosine depends only on its two rows, not on the other rows in the arrays.
     """
     import numpy as np
 

@@ -28,18 +28,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unique:
-    """Which candidates are kept, and which are dropped as duplicates. Candidates are numbered in the order in which
-    they were added. `kept`: numbers of the kept candidates, best score first. `dropped`: number of a dropped candidate
-    -> (nearest kept sample, cosine of the two). The nearest kept sample is given by its id if it is in the pool, by its
-    number if it is a candidate."""
+    """Which candidates are kept, and which are dropped as duplicates. Candidates are the new samples of a round.
+
+    They are numbered in the order in which they were added. `kept`: the numbers of the kept candidates, the best score
+    first. `dropped`: number of a dropped candidate -> (nearest kept sample, cosine of the two). If the nearest kept
+    sample is in the pool, its id is given. If it is a candidate, its number is given.
+    """
 
     kept: list[int]
     dropped: dict[int, tuple[str | int, float]]
 
 
 class TargetPool:
-    """The kept samples with which new samples are compared (paper, post-processing). This class works in the calling
-    process; `TargetPoolProcess` runs it in another process."""
+    """The kept samples, with which new samples are compared to find duplicates (paper, post-processing). This class
+    works in the calling process. `TargetPoolProcess` runs it in another process."""
 
     def __init__(self, settings: DedupSettings, workers: int | None, embedder: Embedder | None = None):
         from gra.embedding.embed import Embedder
@@ -56,8 +58,7 @@ class TargetPool:
         self._embedder.start()
 
     def prepare(self, texts: Sequence[str]) -> None:
-        """Compute the embeddings of texts that the caller will probably pass to `base` later, so that `base` is
-        faster."""
+        """Compute the embeddings of texts in advance, so that a later call of `base` with these texts is faster."""
         self._embedder.embed_sync(texts, keep=True)
 
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None:
@@ -66,15 +67,15 @@ class TargetPool:
         self._rows += list(self._embedder.embed_sync(texts, keep=True))
 
     def add(self, texts: Sequence[str]) -> None:
-        """Add candidates of this round, by their texts. Candidates are numbered in the order in which they are
-        added."""
+        """Add candidates, which are new samples of this round, by their texts. They are numbered in the order in which
+        they are added."""
         self._candidates += list(self._embedder.embed_sync(texts))
         self._texts += texts
 
     def unique(self, scores: Sequence[float | None]) -> Unique:
         """Return which candidates are kept, and which are dropped as duplicates. `scores`: the review score of each
-        candidate, None if it was not reviewed. Of two near-duplicates with equal scores, or without scores, the one
-        that was added earlier is kept."""
+        candidate, None if it was not reviewed. If two near-duplicates have equal scores or no scores, the one that was
+        added earlier is kept."""
         import numpy as np
 
         from gra.synthesis.dedup.near_duplicates import greedy
@@ -88,8 +89,9 @@ class TargetPool:
         return Unique(found.kept, nearest)
 
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
-        """End the round: add some candidates to the pool, and forget the others. `chosen`: their numbers; `ids`: their
-        ids in the pool. The cache of embeddings keeps their vectors, which the maps of the data use later."""
+        """End the round: add the `chosen` candidates to the pool, and forget the others. `chosen`: the numbers of these
+        candidates. `ids`: their ids in the pool. The cache of embeddings keeps their vectors, because the maps of the
+        data use them later."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
         self._embedder.keep([self._texts[i] for i in chosen])
@@ -102,8 +104,8 @@ class TargetPool:
 
 class TargetPoolProcess:
     """Runs a `TargetPool` in a separate process, which starts loading the embedder at once. The methods `prepare`,
-    `base`, `add` and `commit` do not wait for the process. If one of them fails there, the next call of `unique` raises
-    the error."""
+    `base`, `add` and `commit` do not wait for that process. If one of them fails there, the next call of `unique`
+    raises the error."""
 
     def __init__(self, settings: DedupSettings, workers: int | None = None):
         needs = "about 0.7 GB per worker (runtime.embed_workers) and 1.5 kB per sample"
@@ -126,8 +128,8 @@ class TargetPoolProcess:
         self._send("commit", list(chosen), list(ids))
 
     async def unique(self, scores: Sequence[float | None]) -> Unique:
-        """Wait until the process has done all its work, and return the result of `TargetPool.unique`. Raises
-        SynthesisError if an earlier call failed there."""
+        """Wait until the process has done all its work, then return the result of `TargetPool.unique`. Raises
+        SynthesisError if an earlier call failed in the process."""
         answer = self._send("unique", list(scores))
         with reported("waiting for the embedder and the search for duplicates", after_s=4.0):
             for future in self._sent:

@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 
 class Driver(Protocol):
-    """Runs exchanges and yields their results. `engine.Engine` describes each attribute and method."""
+    """Runs exchanges and yields their results. An exchange is a generator that yields calls and receives replies. The
+    attributes and methods are described in `engine.Engine`."""
 
     @property
     def concurrency(self) -> int: ...

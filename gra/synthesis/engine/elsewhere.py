@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 def short(key: str) -> int:
-    """Return the first 64 bits of a key. The table in memory holds only these bits of each key. If two keys agree in
-    them, a journal may be searched that does not have the call; this costs time, but causes no error."""
+    """Return the first 64 bits of a key (a hash of a request). The table in memory holds only these bits. If two keys
+    agree in them, a journal may be searched in vain. This costs time, but causes no error."""
     return int(key[:16], 16)
 
 
 def keys(connection: sqlite3.Connection) -> Iterator[int]:
-    """Yield the first 64 bits (see `short`) of the key of every call in a journal. A damaged key is left out.
+    """Yield the first 64 bits of the key of every call in a journal (see `short`). Damaged keys are left out.
     `connection`: the open journal."""
     for (key,) in connection.execute("SELECT substr(key, 1, 16) FROM calls"):
         try:
@@ -43,8 +43,8 @@ def keys(connection: sqlite3.Connection) -> Iterator[int]:
 
 
 class Elsewhere:
-    """The journals of other runs, at `paths`. If several of them have a reply to the same request, the first one
-    counts. Raises StoreError or sqlite3.Error if a journal cannot be read."""
+    """Finds recorded replies in the journals of other runs, at `paths`. If several journals have a reply to the same
+    request, the first journal counts. Raises StoreError or sqlite3.Error if a journal cannot be read."""
 
     def __init__(self, paths: Sequence[Path]):
         self._paths = tuple(paths)
@@ -58,7 +58,7 @@ class Elsewhere:
 
     def find(self, key: str) -> tuple[Any, ...] | None:
         """Return the recorded reply to the request with this key, as a row of the query `FIND`. None if no journal has
-        it."""
+        a reply to this request."""
         number = self._has.get(short(key))
         connection = None if number is None else self._connection(number)
         found: tuple[Any, ...] | None = None if connection is None else connection.execute(FIND, (key,)).fetchone()
@@ -101,10 +101,12 @@ class Elsewhere:
 
 
 def import_calls(connection: sqlite3.Connection, path: Path) -> None:
-    """Copy the calls in the journal at `path` into the run's own journal, except calls that it already has.
-    `connection`: the run's own journal, open for writing. If the journal at `path` is damaged, log a warning and skip
-    the calls that cannot be read; the run will send them again. Raises sqlite3.Error if the run's own journal cannot be
-    written."""
+    """Copy the calls in the journal at `path` into the run's own journal. Calls that it already has are left out.
+    `connection`: the run's own journal, open for writing.
+
+    If the journal at `path` is damaged, a warning is logged and the calls that cannot be read are skipped. The run will
+    send them again. Raises sqlite3.Error if the run's own journal cannot be written.
+    """
     try:
         other = connect_other(path)
     except StoreError as error:

@@ -30,8 +30,8 @@ AHEAD = 16  # exchanges that may be started and not yet yielded, as a multiple o
 
 @dataclass
 class Traffic:
-    """Counts the calls of this process, for the display of progress and for run.json. A restarted run counts from 0
-    again, so no result may depend on these counts."""
+    """Counts the calls of this process, for the display of progress and for run.json. After a restart, the counts begin
+    at 0 again, so no result may depend on them."""
 
     requested: int = 0  # calls sent to models
     replayed: int = 0  # calls answered by the journal
@@ -47,7 +47,8 @@ class Traffic:
         self.in_flight[model] = self.in_flight.get(model, 0) + 1
 
     def returned(self, model: str, reply: Reply | None, seconds: float) -> None:
-        """Count a call as ended, `seconds` after it was sent. `reply`: None if the call failed or was cancelled."""
+        """Count a call as ended. `seconds`: how long the call took. `reply`: None if the call failed or was
+        cancelled."""
         self.in_flight[model] -= 1
         if reply is not None:
             self.answered += 1
@@ -57,9 +58,12 @@ class Traffic:
 
 
 class Engine:
-    """Runs exchanges: takes recorded replies from `journal`, and makes all other calls through `backend`.
-    `concurrency`: how many exchanges may be in progress, and how many calls in flight over all models. A backend that
-    queues calls itself gets all of them at once."""
+    """Runs exchanges, which are generators that yield calls and receive replies. The engine takes recorded replies from
+    `journal`, and makes all other calls through `backend`.
+
+    `concurrency`: the largest number of exchanges in progress. It is also the largest number of calls in flight over
+    all models. But a backend that queues calls itself gets all of them at once.
+    """
 
     def __init__(self, backend: Backend, journal: Journal, concurrency: int):
         self._backend, self._journal, self.concurrency = backend, journal, concurrency
@@ -79,19 +83,20 @@ class Engine:
         self.stopping = self.aborted = False
 
     def abort(self) -> None:
-        """Stop without waiting for the calls in flight. The caller must then cancel the task that iterates over
+        """Stop without waiting for the calls in flight. After this, the caller must cancel the task that iterates over
         `stream`."""
         self.stopping = self.aborted = True
 
     def stop(self) -> None:
-        """Send no more calls. The engine waits for the calls in flight and records their replies; then `stream` raises
-        `Interrupted`."""
+        """Send no more calls. The engine still waits for the calls in flight and records their replies. Then `stream`
+        raises `Interrupted`."""
         self.stopping = True
         self._can.drain()  # calls queued inside the backend are not in flight
 
     async def ask(self, call: Call, due: Due = None) -> Reply:
-        """Return the reply to one call. If the journal does not have it, await `due()`, if given, and then call the
-        model. Raises ServerError or StoreError if the run cannot continue."""
+        """Return the reply to one call, from the journal or from the model. If the journal does not have it and `due`
+        is given, await `due()` before the model is called. Raises ServerError or StoreError if the run cannot
+        continue."""
         if (begun := self._ahead.pop(call.request.key, None)) is not None:
             return await begun
         return await self._answer(call, due)
@@ -141,7 +146,8 @@ class Engine:
         return [task.result() for task in tasks]
 
     async def drive(self, exchange: Exchange[T], due: Due = None) -> T:
-        """Run one exchange to its end and return its result. Before each call to a model, await `due()`, if given."""
+        """Run one exchange to its end and return its result. If `due` is given, await `due()` before each call to a
+        model."""
         try:
             calls = next(exchange)
             while True:
@@ -157,8 +163,8 @@ class Engine:
             exchange.close()
 
     async def settle(self) -> None:
-        """Cancel the calls that `stream` sent ahead and that were not needed. If the run is stopping, wait for their
-        replies instead."""
+        """Cancel the calls that `stream` sent in advance and that were not needed. If the run is stopping, wait for
+        their replies instead."""
         tasks = list(self._ahead.values())
         self._ahead = {}
         for task in tasks if self.aborted or not self.stopping else ():
@@ -171,15 +177,15 @@ class Engine:
         allowed: Callable[[int], int] | None = None,
         later: Callable[[], Call | None] | None = None,
     ) -> AsyncGenerator[T, None]:
-        """Run `exchanges` concurrently and yield their results in order.
+        """Run `exchanges` concurrently and yield their results in order. If the caller closes the stream early, the
+        calls in flight are cancelled.
 
-        The next exchange is taken from the iterator only when it can start, because fewer than `concurrency` exchanges
-        are in progress. `allowed(n)` returns how many exchanges may have been started in total when n results have been
-        yielded; the engine always allows at least n + 1. None: no such limit. If the caller closes the stream early,
-        the calls in flight are cancelled.
+        The next exchange is taken from the iterator only when fewer than `concurrency` exchanges are in progress. So it
+        can start at once. `allowed(n)` returns how many exchanges may have been started in total when n results have
+        been yielded. The engine always allows at least n + 1. If `allowed` is None, there is no such limit.
 
         `later()` returns a call that will probably be needed after this stream, or None. While fewer than `concurrency`
-        calls are in flight, the engine sends such calls ahead, and a later `ask` for the same request returns the
+        calls are in flight, the engine sends such calls in advance. A later `ask` for the same request then returns the
         reply. Call `settle` after the stream.
         """
         tasks: dict[int, asyncio.Task[T]] = {}  # started, not yet yielded

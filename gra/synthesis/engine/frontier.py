@@ -15,8 +15,8 @@ import asyncio
 
 
 class Frontier:
-    """Decides which exchanges of a stream may send new calls. The head is the first exchange whose result the reader of
-    the stream has not yet processed."""
+    """Decides which exchanges of a stream may send new calls. An exchange is all the calls of one proposal or seed. The
+    head is the first exchange whose result the reader of the stream has not yet processed."""
 
     def __init__(self) -> None:
         self._head = 0
@@ -25,8 +25,8 @@ class Frontier:
         self._moved = asyncio.Event()
 
     async def reach(self, index: int) -> None:
-        """Wait until exchange number `index` may send a new call, one whose reply is not in the journal. It may if it
-        is the head, or if the head needs a new call too."""
+        """Wait until exchange number `index` may send a new call, which is a call without a recorded reply. The
+        exchange may send it if it is the head, or if the head needs a new call too."""
         self._reached.add(index)
         if index == self._head:
             self._wake()

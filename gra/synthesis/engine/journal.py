@@ -41,14 +41,16 @@ log = logging.getLogger(__name__)
 
 
 class Journal:
-    """The journal of one run. Use it in a `with` block, and call `find` and `record` only in the event loop's thread.
-    The journal commits to the database in another thread.
+    """The journal of one run, which records every answered call.
 
-    `path`: the file of the journal. `others`: journals of other runs. If one of them has the reply to a request, the
-    reply is copied into this journal and the call is not sent. `parts`: journals of the run's own shards and earlier
-    merges; the `with` block begins by copying all their calls. If the file at `path` is damaged then, it is renamed,
-    and every readable call is copied into a new file. If the file cannot be read or written (disk full, read-only), the
-    methods raise StoreError.
+    Use the journal in a `with` block, and call `find` and `record` only in the event loop's thread. Another thread
+    commits to the database. If the file cannot be read or written (disk full, read-only), the methods raise StoreError.
+
+    - `path`: the file of the journal. If it is damaged when the `with` block begins, it is renamed, and every readable
+      call is copied into a new file.
+    - `others`: journals of other runs. If one of them has the reply to a request, the reply is copied into this journal
+      and the call is not sent.
+    - `parts`: journals of the run's own shards and earlier merges. The `with` block begins by copying all their calls.
     """
 
     def __init__(self, path: Path, others: Sequence[Path] = (), parts: Iterable[Path] = ()):
@@ -104,8 +106,8 @@ class Journal:
         self._tail = tail.Tail(self.path)
 
     def find(self, call: Call) -> Reply | None:
-        """Return the recorded reply to this call's request; None if there is none, here or in the journals of other
-        runs."""
+        """Return the recorded reply to this call's request. None if neither this journal nor those of other runs have
+        one."""
         self._raise_fault()
         request, key = call.request, call.request.key
         if (fresh := self._fresh.get(key)) is not None:
@@ -140,7 +142,8 @@ class Journal:
         return None
 
     def record(self, call: Call, reply: Reply, seconds: float) -> None:
-        """Write an answered call to the tail file (tail.py), and queue it for the next commit to the database."""
+        """Record an answered call. It is written to the tail file (tail.py) at once, and to the database with the next
+        commit."""
         request = call.request
         text = stored_text(request, reply)
         row: tail.TailRow = (
@@ -209,10 +212,11 @@ class Journal:
 
 
 def salvage(path: Path) -> int | None:
-    """Check the journal at `path`. If it is damaged, rename it, copy every call that can still be read into a new
-    journal, and return the number of these calls. Return None if the journal is not damaged or does not exist.
+    """Check the journal at `path`. If it is damaged, rename it and copy every call that can still be read into a new
+    journal.
 
-    Raises sqlite3.Error or OSError if the new file cannot be written.
+    Return the number of copied calls. None if the journal is not damaged or does not exist. Raises sqlite3.Error or
+    OSError if the new file cannot be written.
     """
     if not path.is_file():
         return None

@@ -27,8 +27,8 @@ CREATE TEMP VIEW calls AS
 
 
 def connect_other(path: Path) -> sqlite3.Connection | None:
-    """Open the journal of another run for reading. Return None if the journal has no table of calls yet, because its
-    run has just begun. Raises StoreError if the journal cannot be read."""
+    """Open the journal of another run for reading. If that run has just begun and its journal has no table of calls
+    yet, return None. Raises StoreError if the journal cannot be read."""
     connection = connect_readonly(path)
     if connection.execute("SELECT 1 FROM main.sqlite_master WHERE name = 'calls'").fetchone() is not None:
         return connection
@@ -37,8 +37,8 @@ def connect_other(path: Path) -> sqlite3.Connection | None:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading. In the returned connection, the table `calls` includes the rows of the tail files.
-    Raises StoreError if the journal cannot be read."""
+    """Open a journal for reading. In the returned connection, the table `calls` also has the newest calls, which are
+    still in the tail files. Raises StoreError if the journal cannot be read."""
     try:
         beside = tail.read(path)  # read before the database, to which a row can move in the meantime
         connection = databases.connect_readonly(path)
@@ -57,8 +57,8 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
-    """Yield the calls of one sample as dicts, oldest first, with `request` parsed from JSON. Raises StoreError if the journal
-    cannot be read."""
+    """Yield the calls of one sample as dicts, oldest first. The value of `request` is parsed from JSON. Raises
+    StoreError if the journal cannot be read."""
     with closing(connect_readonly(path)) as connection:
         connection.row_factory = sqlite3.Row
         try:
@@ -70,8 +70,8 @@ def read_calls(path: Path, sample: str) -> Iterator[dict[str, Any]]:
 
 
 def read_samples(path: Path) -> list[tuple[str, int]]:
-    """Return (id, number of calls) for every sample and seed in the journal. Raises StoreError if the journal cannot be
-    read."""
+    """Return the id of every sample and seed in the journal, with the number of its calls. Raises StoreError if the
+    journal cannot be read."""
     with closing(connect_readonly(path)) as connection:
         try:
             return connection.execute("SELECT sample, count(*) FROM calls GROUP BY sample ORDER BY sample").fetchall()
@@ -80,9 +80,11 @@ def read_samples(path: Path) -> list[tuple[str, int]]:
 
 
 def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
-    """Return how many seconds the run waited for the recorded replies, as {model: {role: seconds}}. The sums cover all
-    starts of the run, and include calls of proposals that were not needed. Replies that were copied from other journals
-    count as 0 seconds. Raises StoreError if the journal cannot be read."""
+    """Return how many seconds the run waited for the recorded replies, as {model: {role: seconds}}.
+
+    The sums cover all starts of the run, and include calls of proposals that were not needed. A reply that was copied
+    from another journal counts as 0 seconds. Raises StoreError if the journal cannot be read.
+    """
     found: dict[str, dict[str, float]] = {}
     with closing(connect_readonly(path)) as connection:
         try:
@@ -97,10 +99,12 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
 
 
 def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
-    """Return the number of answered calls and their tokens as {model: {role: {in, out, calls, unknown}}}. `unknown`:
-    number of calls for which the server did not report the tokens. The counts cover all starts of the run, and include
-    calls of proposals that were not needed. `tokens` of stats.json has the same form. Raises StoreError if the journal
-    cannot be read."""
+    """Return the number of answered calls and their tokens as {model: {role: {in, out, calls, unknown}}}.
+
+    `in` and `out` are tokens. `unknown` is the number of calls for which the server did not report the tokens. The
+    counts cover all starts of the run, and include calls of proposals that were not needed. The value `tokens` in
+    stats.json has the same form. Raises StoreError if the journal cannot be read.
+    """
     found: dict[str, dict[str, dict[str, int | None]]] = {}
     known = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"
     query = (

@@ -38,13 +38,13 @@ _TEXTS = ("key", "sample", "step", "role", "model", "request", "text", "finish")
 
 
 def crc(*reply: str | int | None) -> int:
-    """Return the checksum of a reply. The arguments are the values of the columns `REPLY`, in this order."""
+    """Return the checksum of a reply. `reply`: the values of the columns `REPLY`, in the order of these columns."""
     return zlib.crc32(repr(reply).encode(errors="surrogatepass"))
 
 
 def whole(row: Sequence[Any]) -> bool:
-    """Return whether a row of the journal is undamaged: its key is the hash of its request, and the checksum of its
-    reply is right. `row`: the values of the columns `FIELDS`, in this order."""
+    """Return whether a row of the journal is undamaged. Its key must be the hash of its request, and the checksum of
+    its reply must be right. `row`: the values of the columns `FIELDS`, in the order of these columns."""
     call = dict(zip(FIELDS, row, strict=True))
     if not all(isinstance(call[name], str) for name in _TEXTS):
         return False

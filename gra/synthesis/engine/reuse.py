@@ -72,8 +72,9 @@ _EFFECTS = (
 
 
 def kept(folder: Path) -> str:
-    """Return, as text for a message, how many answered calls the journals in a folder and its subfolders hold, and
-    whether one of the journals cannot be read. "" if there are no such calls and journals."""
+    """Return a text that says how many answered calls are recorded in a folder and its subfolders, e.g. "12 answered
+    calls". The text also says if a journal there cannot be read. It is empty if there is neither a call nor an
+    unreadable journal."""
     found, unreadable = calls_in(folder)
     words = [f"{found:,} answered call{'s' if found != 1 else ''}"] if found else []
     words += ["a journal that cannot be read"] if unreadable else []
@@ -81,8 +82,8 @@ def kept(folder: Path) -> str:
 
 
 def calls_in(folder: Path) -> tuple[int, bool]:
-    """Return two values: how many answered calls the journals in a folder and its subfolders hold, and whether any of
-    these journals cannot be read."""
+    """Return how many answered calls the journals in a folder and its subfolders hold, and whether any of these
+    journals cannot be read."""
     found, unreadable = 0, False
     for path in journals_under([folder]):
         try:
@@ -95,15 +96,15 @@ def calls_in(folder: Path) -> tuple[int, bool]:
 
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
-    """Return a copy of `config` in which `runtime.earlier` names the `folders` of earlier runs. A run with this config
-    looks for each reply in the journals of these folders before it calls a model. If `folders` is empty, return
-    `config` itself."""
+    """Return a copy of `config` with which a run reuses the replies that earlier runs recorded in `folders`. The run
+    looks for each reply in the journals of these folders before it calls a model. The copy names the folders in
+    `runtime.earlier`. If `folders` is empty, the result is `config` itself."""
     return changed(config, "runtime", earlier=[str(folder) for folder in folders]) if folders else config
 
 
 def bought_again(changed: Sequence[str]) -> list[str]:
-    """Return lines of text that say which calls must be sent again, and why. `changed`: names of the config keys, files
-    and inputs that differ from those of the earlier run. Names with the same effect share a line."""
+    """Return lines of text that say which calls must be sent again, and why. `changed`: the names of the config keys,
+    files and inputs that differ from those of the earlier run. Names with the same effect share a line."""
     lines: dict[str, list[str]] = {}
     for key in changed:
         for pattern, effect in _EFFECTS:
@@ -122,9 +123,9 @@ def journals_under(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def usable(folders: Iterable[str | Path]) -> list[Path]:
-    """Return the paths of the journals that lie directly in these folders, in the order of the folders. A damaged or
-    unreadable journal is left out, and a warning is logged. This is no error, because GRA and not the user chose the
-    folders."""
+    """Return the paths of the journals that lie directly in these folders, in the order of the folders. If a journal is
+    damaged or unreadable, it is left out and a warning is logged. No error is raised, because GRA and not the user
+    chose the folders."""
     found = []
     for path in (Path(folder) / JOURNAL for folder in folders):
         if not path.is_file():

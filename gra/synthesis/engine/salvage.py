@@ -22,11 +22,14 @@ _MAGIC = {0x377F0682: "<", 0x377F0683: ">"}  # magic number of a write-ahead log
 
 
 def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
-    """Yield every readable row: first the rows of the file at `path`, then the rows of its write-ahead log, in the
-    order in which they were written. `columns`: the number of columns of the wanted table. If several rows have the
-    same key, the last of them is the newest. The caller must check each row, because rows of outdated pages, and rows
-    of other tables with as many columns, are also yielded. The first value of a row, the row id, is always None,
-    because SQLite does not store it among the values. Raises OSError if the files cannot be read."""
+    """Yield every row of a SQLite file that can still be read. First come the rows of the file at `path`. Then come the
+    rows of its write-ahead log, in the order in which they were written.
+
+    If several rows have the same key, the last of them is the newest. The caller must check each row, because rows of
+    outdated pages are also yielded. So are rows of other tables with as many columns. The first value of a row is the
+    row id. It is always None here, because SQLite does not store it among the values. `columns`: the number of columns
+    of the wanted table. Raises OSError if the files cannot be read.
+    """
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
     newest = {frame.page: frame.place for frame in frames}
@@ -53,8 +56,8 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
 
 
 def log_damaged(path: Path) -> bool:
-    """Return whether the write-ahead log at `path` is damaged: SQLite will ignore one of its commits, because the
-    checksum of this commit or of an earlier page in the log is wrong.
+    """Return whether the write-ahead log at `path` is damaged. It is if SQLite will ignore one of its commits, because
+    the checksum of this commit or of an earlier page in the log is wrong.
 
     A log that ends in the middle of a commit, as after a kill, does not count as damaged. Source:
     https://www.sqlite.org/fileformat.html, section 4.2.

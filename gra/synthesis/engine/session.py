@@ -27,8 +27,8 @@ log = logging.getLogger("gra.synthesis")
 
 @asynccontextmanager
 async def engine_for(config: SynthesisConfig, output: Path) -> AsyncIterator[tuple[Engine, Backend]]:
-    """Open the models that the run uses and the journal in `output`, and yield (engine, backend). While they are open,
-    Ctrl-C, SIGTERM and SIGUSR1 stop the engine."""
+    """Open the models that the run uses and the journal in the folder `output`, and yield (engine, backend). While they
+    are open, Ctrl-C, SIGTERM and SIGUSR1 stop the engine."""
     backend = config.pool.backend(config.models_called, output / "servers")
     runtime = config.runtime
     own = output / JOURNAL

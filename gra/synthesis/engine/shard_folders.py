@@ -26,8 +26,8 @@ PINNED = "shards.json"
 
 
 def pin(folder: Path, count: int) -> None:
-    """Record in shards.json of `folder` that each round has `count` shards. Raises StoreError if another number is
-    already recorded."""
+    """Record in shards.json of `folder` that each round is divided into `count` shards. Raises StoreError if another
+    number is already recorded."""
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / PINNED
     if not place.exists():
@@ -55,8 +55,8 @@ def refuse_other(folder: Path, count: int) -> None:
 
 
 def pinned(folder: Path) -> int | None:
-    """Return how many shards each round has, from shards.json of `folder`; None if no shard was started. Raises
-    StoreError if shards.json cannot be read."""
+    """Return into how many shards (parts) each round is divided, as shards.json of `folder` says. None if no shard was
+    started. Raises StoreError if shards.json cannot be read."""
     try:
         return int(read_json(folder / PINNED)["count"])
     except FileNotFoundError:
@@ -66,10 +66,12 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """Return a finished folder that already holds the results of round `number`, so that this round need not be run. It
-    is the data folder of the whole run or, if this is not finished, the first finished merge of this or a later round.
-    None if there is no such folder. `folder`: the folder OUTPUT.shards. `output`: the caller's output, which is never
-    returned."""
+    """Return a finished folder that already has the results of round `number`, so that this round need not be run. None
+    if there is no such folder.
+
+    The result is the data folder of the whole run or, if that is not finished, the first finished merge of this or a
+    later round. `folder`: the folder OUTPUT.shards. `output`: the caller's own output, which is never returned.
+    """
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
     return next((path for path in candidates if path != output and (path / MANIFEST).is_file()), None)
@@ -78,14 +80,16 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
 def journals(
     shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
 ) -> tuple[list[Path], list[Path]]:
-    """Return the journals whose replies the run into `output` can use, as two lists: journals that it imports as a
-    whole, and journals in which it searches for each single reply. For a merge or an ordinary synthesis, the second
-    list is empty; for a shard, the first one is empty. No process is writing any of these journals.
+    """Return the journals whose replies the run into `output` can use, as two lists.
 
-    `shards`: the folder OUTPUT.shards; None: its path is derived from `output`. `mine`: the settings of the shard;
-    None: the run is an ordinary synthesis or the merge of a later round. The merge of round 0 is a shard whose setting
-    `gathers` is true. `rounds`: the number of rounds of this run; the merge of a round has only the rounds up to this
-    one.
+    The run imports the journals in the first list as a whole. In those of the second list, it searches for single
+    replies. For a shard, the first list is empty. For a merge or an ordinary synthesis, the second list is empty. No
+    process is writing any of these journals.
+
+    - `shards`: the folder OUTPUT.shards. If it is None, the path is derived from `output`.
+    - `mine`: the settings of the shard. It is None for an ordinary synthesis and for the merge of any round but round
+      0. The merge of round 0 is a shard whose setting `gathers` is true.
+    - `rounds`: the number of rounds of this run. The merge of a round has only the rounds up to this one.
     """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(PARTIAL)}{SHARDS}")
     if not folder.is_dir():

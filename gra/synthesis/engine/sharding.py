@@ -43,19 +43,20 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
-    """Return how many proposals the shards of a round prepare in total, at most `limit`. In the first round, the number
-    is FIRST_ROUND times the number of samples `wanted`. In a later round, it is SPARE times the number of proposals of
-    the previous round. `last`: the entry of the previous round in `rounds` of stats.json; None: this is the first
-    round."""
+    """Return how many proposals all shards of a round prepare together, at most `limit`.
+
+    In the first round, the number is FIRST_ROUND times the number of samples `wanted`. In a later round, it is SPARE
+    times the number of proposals of the previous round. `last`: the previous round's entry in `rounds` of stats.json.
+    It is None in the first round.
+    """
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
     return min(limit, math.ceil(SPARE * int(last["proposals"])))
 
 
 def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Translate the arguments of a command line with `merge` or `shard=i/n round=r` into config overrides. Return two
-    values: the name of the Hydra app that runs the command ("stage" or "shard"), and the command-line arguments that
-    this app gets.
+    """Translate the arguments of a command line with `merge` or `shard=i/n round=r` into config overrides. Return the
+    name of the Hydra app that runs the command ("stage" or "shard"), and the arguments that this app gets.
 
     If neither `merge` nor `shard` is among the arguments, they are returned unchanged, for the app "stage". Raises
     ConfigError if `output` or `round` is missing.
@@ -85,10 +86,12 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
-    """Return the jobs that prepare a run into `output`, in waves that run one after the other. `rounds`: the number of
-    rounds of the run. `count`: the number of shards of each round. Each round, beginning with round 0 (annotation of
-    the seeds), has two waves: its shards, then its merge. Only the last round has no merge: the run itself, which
-    starts after these waves, does the work of this merge."""
+    """Return the jobs that prepare a run into `output`, in waves that run one after the other.
+
+    Each round has two waves: its shards, then the merge that collects their results. The rounds begin with round 0,
+    which annotates the seeds. Only the last round has no merge. The run itself, which starts after these waves, does
+    the work of this merge. `rounds`: the number of rounds of the run. `count`: the number of shards of each round.
+    """
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []
 
@@ -112,7 +115,7 @@ def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> l
 
 
 def gathering(config: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    """Return `config` with `runtime.shards` set to the folder OUTPUT.shards. A run with this config imports the
-    journals in that folder."""
+    """Return a copy of `config` with which a run imports the journals in the folder OUTPUT.shards. The copy names this
+    folder in `runtime.shards`."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     return changed(config, "runtime", shards=str(folder))

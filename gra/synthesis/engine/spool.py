@@ -30,8 +30,9 @@ _OPEN: WeakSet[Spool] = WeakSet()  # all spools of this process
 
 
 def clear(folder: Path) -> None:
-    """Close and delete all spools in `folder`, then delete the folder if it exists. The spools are closed first because
-    NFS renames an open file instead of deleting it, so that the folder could not be deleted. Raises OSError."""
+    """Close and delete all spools in `folder`, then delete the folder. Does nothing if the folder does not exist. The
+    spools are closed first because NFS only renames an open file that is deleted. The folder would then not be empty
+    and could not be deleted. Raises OSError."""
     for spool in list(_OPEN):
         if folder in spool.path.parents:
             spool.remove()
@@ -40,8 +41,8 @@ def clear(folder: Path) -> None:
 
 
 class Spool:
-    """A file of outcomes, in the order in which they were added. It can be read any number of times, also while
-    outcomes are added.
+    """A file of outcomes (the results of proposals), in the order in which they were added. It can be read any number
+    of times, even while outcomes are added.
 
     After a restart, the run replays its journal and does not read the old file. So only data that this process wrote is
     unpickled. Raises OSError if the file cannot be written.

@@ -39,8 +39,8 @@ _write: Callable[[int, bytes], int] = os.write
 
 
 class Tail:
-    """The two tail files of the journal at `path`, open for writing. Opening them empties them. Only one writer may
-    have them open. Raises OSError if they cannot be opened."""
+    """The two tail files of the journal at `path`, open for writing. When they are opened, they are emptied. Only one
+    writer may have them open. Raises OSError if they cannot be opened."""
 
     def __init__(self, path: Path):
         self._paths = paths(path)
@@ -49,7 +49,7 @@ class Tail:
 
     def append(self, row: TailRow, request: bytes) -> None:
         """Write one row to the current file, without fsync. `request`: the row's request in UTF-8. Raises OSError if
-        the file cannot be written (disk full), and ValueError for a value that cannot be stored."""
+        the file cannot be written (disk full), and ValueError if a value cannot be stored."""
         data = encode(row, request)
         if _write(self._files[self._now], data) != len(data):  # a partial write means a full disk
             os.ftruncate(self._files[self._now], self._size)
@@ -65,7 +65,7 @@ class Tail:
         os.ftruncate(self._files[1 - self._now], 0)
 
     def close(self, *, remove: bool) -> None:
-        """Close both files. `remove`: whether to delete them too; then all their rows must be in the database."""
+        """Close both files. If `remove` is true, delete them too. All their rows must then be in the database."""
         for file, path in zip(self._files, self._paths, strict=True):
             os.close(file)
             if remove:
@@ -73,7 +73,7 @@ class Tail:
 
 
 def paths(path: Path) -> list[Path]:
-    """Return the paths of the two tail files of the journal at `path`, whether they exist or not."""
+    """Return the paths of the two tail files of the journal at `path`. The files need not exist."""
     return [path.with_name(f"{path.name}-tail{number}") for number in (0, 1)]
 
 

@@ -19,9 +19,12 @@ _SUMS = ("in", "out", "calls", "unknown")
 
 
 def before(folders: Iterable[Path]) -> dict[str, Any] | None:
-    """Return what was spent on the data sets in these folders; a folder that is named twice counts once. None if one of
-    the folders has no stats.json, or if its stats.json does not say what was spent. A data set that no model wrote
-    costs nothing. Raises OSError, or ValueError for a damaged stats.json."""
+    """Return what was spent on the data sets in these folders. None if one of the folders has no stats.json, or if its
+    stats.json does not say what was spent.
+
+    A folder that is named twice counts once. A data set that no model wrote costs nothing. Raises OSError if a file
+    cannot be read, and ValueError if a stats.json is damaged.
+    """
     tokens: dict[str, dict[str, dict[str, int | None]]] = {}
     flops: float | None = 0.0
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
@@ -40,9 +43,12 @@ def before(folders: Iterable[Path]) -> dict[str, Any] | None:
 
 
 def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str, Any] | None:
-    """Return the cost of some samples of a data set: every sum in `account`, multiplied by `part` / `whole`. `account`:
-    the cost of the whole data set, as `before` returns it. `part`: the number of these samples. `whole`: the number of
-    all samples. None if `account` is None."""
+    """Return the cost of some samples of a data set, as a share of the cost of the whole data set. None if `account` is
+    None.
+
+    `account`: the cost of the whole data set, as `before` returns it. `part`: the number of these samples. `whole`: the
+    number of all samples. The result has every sum in `account` multiplied by `part` / `whole`.
+    """
     if account is None:
         return None
     tokens = {
@@ -56,16 +62,16 @@ def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str,
 
 
 def own_flops(stats: Mapping[str, Any]) -> float | None:
-    """Return the FLOPs of the calls that made this data set, without the FLOPs in its `before`. 0 if no call was made,
-    None if the FLOPs are unknown."""
+    """Return the FLOPs of the calls that made this data set. The FLOPs of earlier data sets, in its `before`, do not
+    count. The result is 0 if no call was made, and None if the FLOPs are unknown."""
     cost = stats.get("cost")
     value = cost.get("flops") if isinstance(cost, Mapping) else 0.0 if stats.get("calls") == 0 else None
     return None if value is None else float(value)
 
 
 def all_tokens(account: Mapping[str, Any] | None) -> int | None:
-    """Return the number of all tokens, in and out, in `account` (a cost, as `before` returns it). None if a server did
-    not report its tokens, or if `account` is None."""
+    """Return the number of all tokens in `account`, in and out together. None if a server did not report its tokens, or
+    if `account` is None. `account`: a cost, as `before` returns it."""
     if account is None:
         return None
     sides = [use.get(side) for roles in account["tokens"].values() for use in roles.values() for side in ("in", "out")]

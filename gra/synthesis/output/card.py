@@ -49,8 +49,8 @@ FUNNEL = (
 
 @dataclass(frozen=True)
 class CardInfo:
-    """The card's content, except for the statistics. `license`: the licence of the seeds; None: unknown. `settings`:
-    setting -> value, with values that YAML can represent."""
+    """The content of the data card, except for the statistics. `license`: the licence of the seeds. It is None if
+    unknown. `settings`: setting -> value. YAML must be able to represent the values."""
 
     seeds_name: str
     seeds_account: str = field(default="", kw_only=True)  # one line: number of seeds used and skipped, what is left out
@@ -104,8 +104,7 @@ LIMITS = """- Written and judged by language models: errors that most reviewers 
 
 
 def plain(value: object, most: int = 200) -> str:
-    """Return `value` as one line, escaped for Markdown and HTML. `most`: the maximum number of characters; a longer
-    text is cut."""
+    """Return `value` as one line, escaped for Markdown and HTML. A text of more than `most` characters is cut."""
     shown = html.escape(" ".join(str(value).split())[:most], quote=False)  # the text is never inside an HTML attribute
     return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", shown)
 

@@ -59,7 +59,7 @@ def columns() -> str:
 
 
 def example(row: Mapping[str, Any] | None) -> list[str]:
-    """Return the card's section that shows the sample `row` as JSON, with long texts cut; [] if `row` is None."""
+    """Return the card's section that shows the sample `row` as JSON. Long texts in it are cut. [] if `row` is None."""
     if row is None:
         return []
     shown = {
@@ -77,7 +77,7 @@ def _short(value: Any) -> Any:
 
 
 def reviewers(health: Mapping[str, Any], plain: Any) -> list[str]:
-    """Return the card's table with the figures of each reviewer, such as its mean score; [] if nothing was reviewed.
+    """Return the card's table with one line for each reviewer, e.g. with its mean score. [] if nothing was reviewed.
     `plain`: a function that escapes a name for Markdown."""
     found: Mapping[str, Any] = health.get("reviewers") or {}
     if not found:
