@@ -22,11 +22,11 @@ ARROW = "\n    -> "  # separates what happened from what to do, in an error's te
 
 @dataclass(frozen=True)
 class Problem:
-    """A fault of the configuration: its dotted `key`, what is wrong, what to do, and the `file` that set the key, if
-    known.
+    """One fault of the configuration, with advice for the user.
 
-    `passing`: whether the fault may be gone when the run needs the key, such as a server that is not up yet. Such a
-    fault is reported but does not stop the run.
+    `key`: the dotted config key that is at fault. `message`: what is wrong. `remedy`: what the user can do. `file`: the
+    file that set the key, if known. `passing`: whether the fault may be gone when the run needs the key. For example, a
+    server may not be up yet. Such a fault is reported but does not stop the run.
     """
 
     key: str
@@ -41,17 +41,17 @@ class Problem:
 
 
 class GraError(Exception):
-    """Base of all errors for users. It is printed without a traceback, and the process exits with `code`.
+    """The base class of all errors that users see. GRA prints such an error without a traceback, and exits with `code`.
 
-    Its text says what happened and where, then ARROW, then what to do.
+    The error's text says what happened and where. After ARROW, it says what to do.
     """
 
     code = EXIT_FAILED
 
 
 def parts_of(error: Exception | str) -> tuple[str, str]:
-    """Return the two parts of an error's text: what happened, and what to do. The second is '' if the text has no such
-    part."""
+    """Return the two parts of an error's text, which ARROW separates: what happened, and what to do. If the text has no
+    ARROW, the second part is ''."""
     what, _, remedy = str(error).partition(ARROW)
     return what, remedy
 
@@ -81,7 +81,7 @@ class SynthesisError(GraError):
 
 
 class NothingKept(SynthesisError):
-    """A synthesis ran to its end, but its committee kept no sample. The text gives the reasons for which proposals were
+    """A synthesis ran to its end, but its committee kept no sample. The text says why the proposed samples were
     dropped."""
 
     code = EXIT_NOTHING_KEPT
@@ -96,7 +96,7 @@ class EvalError(GraError):
 
 
 class StoreError(GraError):
-    """The run store or an output folder cannot be used: locked, read-only, full, or started with another
+    """The run store or an output folder cannot be used. It is locked, read-only or full, or it was started with another
     configuration."""
 
 

@@ -17,10 +17,11 @@ _TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")  # the names that `atomic_path` giv
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`, for the block to write. After the block, sync the temporary file
-    and rename it to `path`. If the block raises an exception, remove the temporary file.
+    """Yield a temporary path to which the `with` block writes a file. After the block, sync the file to disk and rename
+    it to `path`. So `path` never holds an unfinished file.
 
-    Use it with libraries that write files themselves (pyarrow, matplotlib). Raises OSError.
+    If the block raises an exception, the temporary file is removed. Use this function with libraries that write files
+    themselves (pyarrow, matplotlib). Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -54,8 +55,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON with sorted keys, so equal values give equal bytes. Raises ValueError
-    for NaN."""
+    """Write `value` atomically as indented JSON with sorted keys, so that equal values give equal bytes. Raises
+    ValueError if `value` contains NaN or infinity."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -74,16 +75,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_maybe_gzip(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes. If it starts with gzip's magic number, the reader gets the decompressed bytes,
-    whatever the file's name is."""
+    """Open a file, which may be compressed with gzip, and return a reader of the uncompressed bytes. The first two
+    bytes show whether the file is compressed. Its name does not matter."""
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(path, "rb") if packed else path.open("rb"))
 
 
 def sha256_file(path: Path) -> str:
-    """Return the hex sha256 of a file's bytes. For a folder, it is the sha256 of the relative paths and contents of all
-    files in it, sorted by path."""
+    """Return the hex sha256 of a file's bytes. If `path` is a folder, return the sha256 of the relative paths and
+    contents of all files in it, sorted by path."""
     digest = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:

@@ -18,8 +18,11 @@ _SET = ("1", "on", "yes", "true")
 
 
 def hub_problem(key: str, name: str, kind: Kind = "model", revision: str | None = None) -> Problem | None:
-    """Return the reason why a model or data set of the hub cannot be used here; None if it can. `name`: its hub id.
-    `key`: the config key that has the id, for the message."""
+    """Return the reason why a model or data set of the hub cannot be used on this machine. Return None if it can be
+    used.
+
+    `name`: the hub id. `key`: the config key that contains the hub id. The message names it.
+    """
     found = _fault(name, kind, revision, _offline(kind))
     return None if found is None else Problem(key, *found)
 
@@ -48,9 +51,10 @@ def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
 
 
 def commit_of(name: str, revision: str | None = None) -> str | None:
-    """Return the commit of the hub model `name` in the local cache. `revision`: a branch, tag or commit; None: main.
+    """Return the commit of the hub model `name` that the local cache has for `revision`, a branch, tag or commit. If
+    `revision` is None, it is the branch main.
 
-    Returns None if `name` is a local path or not in the cache. This function is needed because transformers no longer
+    Return None if `name` is a local path or not in the cache. GRA needs this function because transformers no longer
     records the commit in a model's config.
     """
     from huggingface_hub import constants
@@ -123,5 +127,6 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the first line of an error's text (its type's name if the text is empty), cut to 200 characters."""
+    """Return the first line of an error's text, cut to 200 characters. If the text is empty, return the name of the
+    error's type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -21,10 +21,10 @@ def normal(level: float) -> float:
 
 
 def student(level: float, df: float) -> float:
-    """Return the number t with P(|T| <= t) = level, where T has Student's t distribution. `df`: its degrees of freedom,
-    above 0; they may be a fraction or infinite.
+    """Return the number t with P(|T| <= t) = level, where T has Student's t distribution.
 
-    Raises ValueError for a level outside (0, 1) or df <= 0.
+    `df`: the degrees of freedom, a number above 0. It may be a fraction or infinite. Raises ValueError for a level
+    outside (0, 1) or df <= 0.
     """
     if not 0 < level < 1 or not df > 0:
         raise ValueError(f"level {level}, {df} degrees of freedom: the level must be between 0 and 1, df above 0")

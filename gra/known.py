@@ -34,8 +34,8 @@ class AnySeed(Protocol):
 class Known:
     """A question with a known answer.
 
-    `response`: a right answer, as the source has it. `right(reply)`: a function that says whether any other reply is
-    right; it returns None if no rule can decide. `wrong`: replies of which the source knows that they are wrong.
+    `response`: a right answer from the source of the question. `right`: a function that returns whether a reply is
+    right, or None if no rule can decide. `wrong`: replies that the source knows to be wrong.
     """
 
     id: str

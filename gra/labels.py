@@ -32,8 +32,8 @@ def simulated(paths: Iterable[Path | None]) -> bool:
 
 
 def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str | None:
-    """Return a warning if simulated models get seeds that do not come from the simulated world; None otherwise.
-    `seeds`: the seeds' files."""
+    """Return a warning if the models are simulated but none of the seed files `seeds` comes from the simulated world.
+    Otherwise return None."""
     if not models_simulated or simulated(seeds):
         return None
     return (
@@ -43,10 +43,12 @@ def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str |
 
 
 def quantized(paths: Iterable[Path | None]) -> str | None:
-    """Return the text of the first label QUANTIZED found, on one line; None if no path is labelled.
+    """Return the text of the first label QUANTIZED that is found for `paths`, on one line. Return None if no path is
+    labelled.
 
-    Looks in each folder, in its parent and in its subfolder model/, because a user may name any of these as a model.
-    None and missing paths (such as a hub id) count as not labelled.
+    The label says that a model's weights were once rounded to a few bits. The function looks in each folder, in its
+    parent and in its subfolder model/, because a user may name any of these as a model. A path that is None or does not
+    exist (such as a hub id) counts as not labelled.
     """
     for path in paths:
         if path is None or not path.exists():
@@ -62,8 +64,8 @@ def quantized(paths: Iterable[Path | None]) -> str | None:
 
 
 def before_training(label: str) -> str:
-    """Return a sentence for tables and cards that says that a model was trained from quantised weights: "weights were
-    4-bit before training (...)". It has no full stop. `label`: the text that `quantized` returned."""
+    """Return a sentence for tables and cards, without a full stop, that says that a model was trained from quantised
+    weights. An example is "weights were 4-bit before training (...)". `label`: the text that `quantized` returned."""
     bits = re.match(r"\d+-bit", label)
     return f"weights were {bits[0] if bits else 'rounded to few bits'} before training ({label})"
 

@@ -21,13 +21,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None = None) -> Iterator[None]:
-    """Hold the lock file `path` during the block. If another process holds it, call `waiting` once with a description
-    of that process, then wait until the lock is free.
+    """Hold a lock on the file `path` during the `with` block. If another process holds the lock, first call `waiting`
+    once with a description of that process, and then wait until the lock is free.
 
-    `patience_s`: the maximum number of seconds to wait, after which StoreError is raised; None: no limit. The lock is
-    the kernel's lock on the file, not the existence of the file; so a killed process blocks nobody. The file is removed
-    when the lock is released. Raises StoreError if the file cannot be created or the file system does not support
-    locks.
+    `patience_s`: the maximum number of seconds to wait. After this time, StoreError is raised. None means no limit.
+    StoreError is also raised if the file cannot be created or the file system does not support locks.
+
+    The kernel holds the lock for this process, so a killed process blocks nobody. The file is removed when the lock is
+    released.
     """
     handle = _acquire(path, waiting, patience_s)
     try:
@@ -40,8 +41,8 @@ def locked(path: Path, waiting: Callable[[str], None], patience_s: float | None 
 
 
 def holder(path: Path) -> str | None:
-    """Return a description of the process that holds the lock file `path` now; None if no process is known to hold
-    it."""
+    """Return a description of the process that holds a lock on the file `path` now. Return None if no process is known
+    to hold it."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -18,18 +18,19 @@ _key: ContextVar[str] = ContextVar("key", default="")
 
 
 def requested_gpus() -> int | None:
-    """Return the number of GPUs that the batch job requests; None if configs are checked for this machine."""
+    """Return the number of GPUs of the batch job for which configs are checked now. Return None if configs are checked
+    for this machine."""
     return _gpus.get()
 
 
 def one_server_each() -> bool:
-    """Return whether each model's server gets a machine of its own. If so, a machine needs GPUs for one server only."""
+    """Return whether each model's server gets a machine of its own. A machine then needs GPUs for one server only."""
     return _apart.get()
 
 
 def too_few_gpus(needed: int, there: int) -> str:
-    """Return the error message for a config that needs too many GPUs. `needed`: the number that it needs. `there`: the
-    number that this machine has or that the batch job requests."""
+    """Return the error message for a config that needs too many GPUs. `needed`: the number of GPUs that the config
+    needs. `there`: the number of GPUs that this machine has or that the batch job requests."""
     return f"{needed} GPUs are needed, {there} are {'visible' if _gpus.get() is None else 'requested'}"
 
 
@@ -41,15 +42,18 @@ def more_gpus() -> str:
 
 def server_jobs() -> str | None:
     """Return the config key with which the user can give each model's server a batch job of its own. Return None if
-    each server has one already, or if configs are checked for this machine."""
+    each server already has its own job, or if configs are checked for this machine."""
     return None if _gpus.get() is None or _apart.get() else f"{_key.get()}.servers"
 
 
 @contextmanager
 def requested(gpus: int, key: str, *, one_server_each: bool = False) -> Iterator[None]:
-    """Declare that the configs checked in the block will run in a batch job on a machine with `gpus` GPUs, which has
-    all programs and packages. `key`: the config key under which the user sets the job's request (KEY.gpus), for
-    messages."""
+    """During the `with` block, check configs for a batch job on a machine with `gpus` GPUs, not for this machine. That
+    machine is assumed to have all programs and packages.
+
+    `key`: the config key of the job's request. Messages name its subkeys, e.g. KEY.gpus. `one_server_each`: whether
+    each model's server gets a machine of its own.
+    """
     before, apart, place = _gpus.set(gpus), _apart.set(one_server_each), _key.set(key)
     try:
         yield

@@ -8,8 +8,8 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 
 
 def fault(folder: Path) -> tuple[str, str] | None:
-    """Return (what is wrong, what to do) for a path that transformers cannot load as a model; None if the folder has a
-    config.json."""
+    """Return why transformers cannot load `folder` as a model, and what the user can do. Return None if the folder has
+    a config.json."""
     if (folder / CONFIG).is_file():
         return None
     if (folder / ADAPTER).is_file():
@@ -32,8 +32,8 @@ def fault(folder: Path) -> tuple[str, str] | None:
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
-    """Return (what is wrong, what to do) for a folder that was given as a stage's output but has no model in its
-    subfolder model/."""
+    """Return what is wrong with a folder that has no model in its subfolder model/, and what the user can do. The user
+    gave the folder as the output of a stage that writes a model."""
     if _is_model(folder) and folder.name == "model":
         return f"{folder} is the model itself; this input expects its parent folder", f"use {folder.parent}"
     if (folder / ADAPTER).is_file() and _is_model(folder.parent / "model"):

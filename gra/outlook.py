@@ -11,10 +11,13 @@ from gra import work
 
 @dataclass(frozen=True)
 class Cost:
-    """The expected cost of a step. `calls` and `tokens`: number of calls to models, and of all tokens in them; 0 for a
-    step that makes no calls. `flops`: number of floating-point operations of the step. `hours`: GPU-hours
-    (gra/work.py). `disk`: bytes on disk that remain when the step is done. `unsized`: whether `flops` and `hours` are
-    unknown, and therefore 0, because the pool does not state the models' numbers of parameters."""
+    """The expected cost of a step.
+
+    `calls`: the number of calls to models. `tokens`: the number of all tokens in these calls. Both are 0 for a step
+    that makes no calls. `flops`: the number of floating-point operations. `hours`: the GPU-hours (gra/work.py). `disk`:
+    the bytes on disk that remain when the step is done. `unsized`: whether the pool does not state the models' numbers
+    of parameters. In that case `flops` and `hours` are unknown and set to 0.
+    """
 
     calls: float = 0.0
     tokens: float = 0.0
@@ -47,10 +50,13 @@ class Cost:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known about a step that has not run yet. `lines`: a description for the user. `cost`: None if it is
-    unknown. `rows`: number of records that the step will make; None if it is unknown or the step makes no data.
-    `billions`: size of the model that the step will make, in billions of parameters; None if it is unknown or the step
-    makes no model."""
+    """What is known about a step that has not run yet.
+
+    `lines`: a description for the user. `cost`: the expected cost, or None if it is unknown. `rows`: the number of
+    records that the step will make. None means that it is unknown or that the step makes no data. `billions`: the size
+    of the model that the step will make, in billions of parameters. None means that it is unknown or that the step
+    makes no model.
+    """
 
     lines: list[str] = field(default_factory=list)
     cost: Cost | None = None

@@ -12,8 +12,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One task: it runs the stage function with the dotted path `target` on `config`, and the stage writes the folder
-    `output`. `inputs`: inputs of this task, in addition to the inputs of the whole run."""
+    """One task of a stage that is split into tasks.
+
+    `target`: the dotted path of the stage function, which the task runs on `config`. `output`: the folder that the
+    stage function writes. `inputs`: inputs of this task, in addition to the inputs of the whole run.
+    """
 
     target: str
     config: dict[str, Any]
@@ -23,11 +26,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Wave:
-    """Tasks that run at the same time, after all tasks of the previous wave. `part(i)` returns task number i, counted
-    from 0; `tasks`: how many there are.
+    """Tasks that run at the same time, after all tasks of the previous wave.
 
-    `gathers`: whether this wave is a single task that collects the results of all tasks of the previous wave, and also
-    does the work that these tasks left undone.
+    `tasks`: the number of tasks. `part(i)`: a function that returns task number i, counted from 0. `gathers`: whether
+    this wave is a single task that collects the results of all tasks of the previous wave. Such a task also does the
+    work that these tasks left undone.
     """
 
     name: str

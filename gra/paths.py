@@ -24,8 +24,8 @@ def conf_dir() -> Path:
 
 
 def paper_dir() -> Path:
-    """Return the folder of the paper's tables: `gra/_paper` in an installed wheel, else the repository's `results/paper/`.
-    Raises GraError if there is none."""
+    """Return the folder of the paper's tables: `gra/_paper` in an installed wheel, else the repository's
+    `results/paper/`. Raises GraError if there is none."""
     for folder in (_PACKAGE / "_paper", _PACKAGE.parent / "results" / "paper"):
         if folder.is_dir():
             return folder
@@ -35,13 +35,14 @@ def paper_dir() -> Path:
 
 
 def expanded(path: object) -> Path:
-    """Return `path` with a leading `~` or `~user` expanded; unchanged if there is no such user (Path.expanduser would raise)."""
+    """Return `path` with a leading `~` or `~user` expanded. If there is no such user, return `path` unchanged.
+    Path.expanduser would raise an exception."""
     return Path(os.path.expanduser(str(path)))  # noqa: PTH111
 
 
 def located(path: object) -> Path:
-    """Return the path of a file that a config names. `gra:NAME` means the file NAME in `conf_dir()`, which comes with
-    GRA; for any other `path`, a leading `~` is expanded as in `expanded`.
+    """Return the path of a file that a config names. If `path` has the form `gra:NAME`, it means the file NAME in
+    `conf_dir()`, which comes with GRA. Otherwise, only a leading `~` is expanded as in `expanded`.
 
     To name a file in the current folder whose own name begins with `gra:`, write `./gra:NAME`. Raises GraError like
     `conf_dir`.
@@ -57,14 +58,15 @@ def source_root() -> Path | None:
 
 
 def snapshot_root() -> Path | None:
-    """Return the snapshot's folder if the code runs from a snapshot (gra/cluster/snapshot.py), else None."""
+    """Return the folder of the snapshot from which the code runs, else None. A snapshot is the copy of the project's
+    code that submitted jobs run (gra/cluster/snapshot.py)."""
     root = _PACKAGE.parent
     return root if (root / SNAPSHOT).is_file() else None
 
 
 def slurm_dir() -> Path:
-    """Return the folder of the Slurm job templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`. Raises
-    GraError if there is none."""
+    """Return the folder of the Slurm job templates: `gra/_slurm` in an installed wheel, else the repository's `slurm/`.
+    Raises GraError if there is none."""
     for folder in (_PACKAGE / "_slurm", _PACKAGE.parent / "slurm"):
         if (folder / "task.sbatch").is_file():
             return folder

@@ -53,9 +53,12 @@ class _Output(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """Prepare sys.stdout and sys.stderr. When the program that reads stdout through a pipe has ended, further output is
-    discarded without an error. Characters that the encoding of stdout or stderr lacks are replaced. A sys.stdout that a
-    caller has replaced, e.g. to capture the output, is left as it is. Every command calls this function first.
+    """Prepare sys.stdout and sys.stderr so that a closed pipe or an unknown character does not end a command with an
+    error. Every command calls this function first.
+
+    If the program that reads stdout through a pipe has ended, further output is discarded without an error. Characters
+    that the encoding of stdout or stderr lacks are replaced. If a caller has replaced sys.stdout, e.g. to capture the
+    output, it is left as it is.
 
     Catching BrokenPipeError is not enough: Hydra, rich and the interpreter's last flush raise it in three different
     places. Restoring SIGPIPE is not an option: it would kill a run when a server closes a connection.
@@ -79,8 +82,8 @@ def outlive_reader() -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as indented JSON. If the encoding of standard output lacks a character of it, the JSON contains
-    ASCII escapes."""
+    """Return `value` as indented JSON. If the encoding of standard output lacks one of its characters, all non-ASCII
+    characters are written as escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -90,8 +93,8 @@ def json_text(value: Any) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Return an ASCII approximation of `text`: table lines as - | +, letters without accents, `?` for everything else (`??` for
-    characters that are two columns wide)."""
+    """Return an ASCII approximation of `text`. Lines of tables become - | +, signs such as ± become similar ASCII
+    signs, and letters lose their accents. Any other character becomes `?`, or `??` if it is two columns wide."""
     return "".join(sign if sign.isascii() else _plain(sign) for sign in text)
 
 

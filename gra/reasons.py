@@ -19,8 +19,11 @@ STAGES = {  # stages of a proposal, in order -> the report's name for the propos
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason why proposals are dropped. `stage`: the stage at which they are dropped, a key of `STAGES`. `text`: the
-    reason in words. `accepted`: whether the committee had accepted these proposals before."""
+    """A reason why proposals are dropped. A proposal is a sample that the committee considers.
+
+    `stage`: the stage at which the proposals are dropped, a key of `STAGES`. `text`: the reason in words. `accepted`:
+    whether the committee had accepted the proposals before.
+    """
 
     stage: str
     text: str
@@ -49,7 +52,7 @@ REASONS = {
 
 
 def text_of(reason: str) -> str:
-    """Return the reason in words. If `reason` is not in the table, return a hint where the user finds more."""
+    """Return the reason in words. If `reason` is not in the table, return a hint that tells the user where to look."""
     return REASONS[reason].text if reason in REASONS else "see `detail` of the sample"
 
 

@@ -17,8 +17,8 @@ _OPTION = re.compile(r"--?(api-?key|.*token|password|secret)(=.*)?", re.IGNORECA
 
 
 def is_name(key: str) -> bool:
-    """Return whether the name `key` says that the key's value is a secret, e.g. api_key, hf_token or password. `key`:
-    the last part of a dotted key."""
+    """Return whether a config key with the name `key` holds a secret. Examples are api_key, hf_token and password.
+    `key`: the last part of a dotted key."""
     return _NAME.fullmatch(key) is not None
 
 

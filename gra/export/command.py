@@ -26,7 +26,7 @@ CHOICES = (*FORMATS, *ALIASES)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code. Raises StoreError if DIR holds no data or OUT cannot be written."""
+    """Run `gra export` with the command-line `arguments` and return the exit code. Raises StoreError like `export`."""
     parser = Parser("gra export", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder")
     forms = [*(f"{name}: {one.told}" for name, one in FORMATS.items()), *(f"{a}: as {b}" for a, b in ALIASES.items())]
@@ -69,8 +69,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def fault(form: str, name: str, *, preferences: bool) -> tuple[str, str, str] | None:
-    """PURE: return (option, what is wrong, what to do) if `name` is not a valid file name, or if preference pairs are
-    wanted in a format that has none. Return None if there is no fault."""
+    """PURE: check the command's arguments, and return None if they are valid. Otherwise return three texts: the option
+    at fault, what is wrong, and what to do.
+
+    `name` must be a valid file name. If `preferences` is true, the format `form` must support preference pairs.
+    """
     if not re.fullmatch(r"[\w.-]+", name):
         return "name", f"{name!r} is not a file name", "use letters, digits, `.`, `-` and `_`"
     if preferences and FORMATS[form].pairs is None:
@@ -80,10 +83,13 @@ def fault(form: str, name: str, *, preferences: bool) -> tuple[str, str, str] | 
 
 
 def export(folder: Path, form: str, output: Path, name: str, margin: float | None = None) -> tuple[int, list[str]]:
-    """Write the samples of a data folder, or its preference pairs if `margin` is given. Return the number of samples or
-    pairs, and the names of the files. `margin`: the minimum difference between the two scores of a pair, in points.
+    """Write the samples in the data folder `folder` to files in `output`, in the format `form`. If `margin` is given,
+    write preference pairs instead of samples. Return the number of samples or pairs, and the names of the files.
 
-    The labels (simulated, quantized) are copied. Raises StoreError if `folder` is not a finished data folder, if it
+    `name`: the name of the data set, after which its file is named. `margin`: the minimum difference between the scores
+    of the two responses of a pair, in points.
+
+    The labels (simulated, quantized) are copied too. Raises StoreError if `folder` is not a finished data folder, if it
     holds no pairs, or if `output` cannot be written.
     """
     if not (folder / labels.MANIFEST).is_file():

@@ -19,9 +19,12 @@ FROM = {"system": "system", "user": "human", "assistant": "gpt"}  # role -> Shar
 
 @dataclass(frozen=True)
 class Format:
-    """A format of a trainer. `files(name, samples)`: a function that returns the files of a data set called `name`, by
-    file name. `pairs(name, pairs)`: the same for preference pairs; None if the format has none. `told`: the format's
-    description in --help."""
+    """A file format that a trainer reads.
+
+    `told`: the format's description in --help. `files`: a function of a data set's name and its samples, which returns
+    a mapping from file name to file text. `pairs`: the same function for preference pairs. It is None if the format has
+    none.
+    """
 
     told: str
     files: Callable[[str, Sequence[Sample]], Files]
@@ -41,8 +44,8 @@ def _alpaca_rows(samples: Sequence[Sample]) -> list[dict[str, str]]:
 
 
 def alpaca(name: str, samples: Sequence[Sample]) -> Files:
-    """Return Stanford Alpaca's file: an array of {instruction, input, output}. `input` is empty, because GRA's
-    instructions contain their inputs."""
+    """Return one file in Stanford Alpaca's format, a JSON array of {instruction, input, output}. `input` is always
+    empty, because GRA's instructions already contain the input."""
     return {f"{name}.json": _array(_alpaca_rows(samples))}
 
 
@@ -61,13 +64,14 @@ def chatml(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def preference_lines(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return JSON lines of {prompt, chosen, rejected}. Each of the three is a list of messages, as in TRL's format for
-    DPO with an explicit prompt."""
+    """Return one file with preference pairs in TRL's format for DPO with an explicit prompt. Each line is a JSON object
+    {prompt, chosen, rejected}. Each of its three values is a list of messages."""
     return {f"{name}.jsonl": _lines([_pair(one) for one in pairs])}
 
 
 def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
-    """Return LLaMA-Factory's `alpaca` format: the file of samples, and a dataset_info.json that describes it."""
+    """Return the two files of LLaMA-Factory's `alpaca` format. One file has the samples. The other, dataset_info.json,
+    describes the first."""
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     return {
         f"{name}.json": _array(_alpaca_rows(samples)),
@@ -76,8 +80,8 @@ def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return LLaMA-Factory's preference format: the file of pairs, and a dataset_info.json that describes it
-    (`ranking`, with the columns chosen and rejected)."""
+    """Return the two files of LLaMA-Factory's preference format. One file has the pairs. The other, dataset_info.json,
+    describes the first: it sets `ranking` and names the columns `chosen` and `rejected`."""
     rows = [
         {"instruction": one["prompt"], "input": "", "chosen": one["chosen"], "rejected": one["rejected"]}
         for one in pairs
@@ -87,8 +91,8 @@ def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
 
 
 def axolotl(name: str, samples: Sequence[Sample]) -> Files:
-    """Return two files: JSON lines of messages, and a YAML snippet for the user's Axolotl config (type
-    chat_template)."""
+    """Return two files for Axolotl. One file has the messages of one sample per line, as JSON. The other is a YAML
+    snippet for the user's Axolotl config, of type chat_template."""
     text = (
         "# for your Axolotl config; give `path` as it is seen from where you train\n"
         f"datasets:\n  - path: {json.dumps(f'{name}.jsonl')}\n    ds_type: json\n    type: chat_template\n"
@@ -98,9 +102,11 @@ def axolotl(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def axolotl_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return two files: JSON lines in Axolotl's chat_template.default format for preference data, and a YAML snippet
-    for the user's Axolotl config. A JSON line has the prompt's messages, and the chosen and the rejected response as
-    one message each."""
+    """Return two files for Axolotl. One file has one preference pair per line, as JSON. The other is a YAML snippet for
+    the user's Axolotl config, of type chat_template.default.
+
+    A line has the messages of the prompt, and one message each for the chosen and the rejected response.
+    """
     rows = [
         {"messages": found["prompt"], "chosen": found["chosen"][0], "rejected": found["rejected"][0]}
         for found in map(_pair, pairs)

@@ -15,11 +15,12 @@ from typing import Any
 def pairs(
     kept: Iterable[Mapping[str, Any]], dropped: Iterable[Mapping[str, Any]], margin: float
 ) -> list[dict[str, str]]:
-    """Return pairs {prompt, chosen, rejected}, in the order of `kept`. A kept response is paired with the dropped
-    response to the same instruction that has the lowest score.
+    """Return preference pairs {prompt, chosen, rejected}, in the order of `kept`. Each kept response is paired with the
+    dropped response to the same instruction that has the lowest score.
 
-    `margin`: the minimum difference between the two responses' scores, in points. A response's score is the mean of its
-    reviewers' scores; a response without a score is in no pair.
+    A response's score is the mean of its reviewers' scores. A response without a score is in no pair. `margin`: the
+    minimum difference between the scores of the two responses, in points. If the difference is smaller, there is no
+    pair.
     """
     worse: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in dropped:

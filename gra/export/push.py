@@ -27,8 +27,11 @@ _ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 
 @dataclass(frozen=True)
 class Parcel:
-    """The files to upload. `files`: their paths, relative to the folder `root`. `kind`: `dataset` or `model`, the kind
-    of repository on the hub."""
+    """The files to upload to one repository of the hub.
+
+    `kind`: the kind of the repository, `dataset` or `model`. `files`: the paths of the files, relative to the folder
+    `root`.
+    """
 
     kind: str
     root: Path
@@ -40,8 +43,8 @@ class Parcel:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code. Raises StoreError if DIR holds nothing to push, or if the hub
-    refuses."""
+    """Run `gra push` with the command-line `arguments` and return the exit code. Raises StoreError if the folder holds
+    nothing to push, or if the hub refuses the upload."""
     parser = Parser("gra push", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR", help="a finished data folder or model folder")
     parser.add_argument(
@@ -70,9 +73,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parcel(folder: Path) -> Parcel:
-    """Return the files to upload from the output folder of a synthesis or a training.
+    """Return the files to upload from `folder`, the output of a synthesis or a training.
 
-    Raises StoreError if it is not a finished data or model folder, or if its card seems to contain a secret.
+    Raises StoreError if `folder` is not a finished data or model folder, or if its card seems to contain a secret.
     """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(unfinished.told(folder, "give the output of gra synthesize or gra train"))
@@ -91,8 +94,8 @@ def parcel(folder: Path) -> Parcel:
 
 
 def push(found: Parcel, name: str, *, private: bool) -> str:
-    """Create the hub repository `name` if it does not exist, and upload the files in one commit. Return the
-    repository's address. Raises StoreError."""
+    """Upload the files `found` to the hub repository `name` in one commit, and return the repository's address. Create
+    the repository if it does not exist. Raises StoreError if the hub refuses or cannot be reached."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

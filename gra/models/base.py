@@ -67,12 +67,13 @@ schema_json = _Shared(_plain, 64)
 class Request:
     """A request for one chat completion. It contains everything that can change the reply and nothing else.
 
-    `served`: a hash of the settings that can change the model's replies, such as its weights (`identity.served_as`). It
-    tells models apart that have the same name.
+    `seed`: a number that makes repeated requests different. A server that supports seeds also uses it for sampling, so
+    that sampling is repeatable. `schema`: the JSON schema of the reply. None means free text. `served`: a hash of the
+    settings that can change the model's replies, such as its weights (`identity.served_as`). It tells models with the
+    same name apart.
 
-    `schema`: JSON schema of the reply (None: free text). `seed`: makes repeated requests distinct and, on servers that
-    support it, sampling repeatable. `choices`: possible answers, e.g. ("Yes", "No"). If they are given, the model
-    writes only one token, and the reply has the probability that this token is the answer, for each answer.
+    `choices`: possible answers, e.g. ("Yes", "No"). If they are given, the model writes only one token, and the reply
+    has the probability of each answer.
     """
 
     model: str
@@ -88,7 +89,7 @@ class Request:
 
     @cached_property
     def canonical(self) -> bytes:
-        """The request as JSON in UTF-8, with sorted keys and no white space, so that equal requests give equal
+        """The request as JSON in UTF-8, with sorted keys and no white space. Equal requests therefore give equal
         bytes."""
         # Empty choices are left out, so that requests without choices have the same keys as in older journals.
         choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""
@@ -102,21 +103,22 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """The sha256 of `canonical`, under which the journal stores the reply. So a stored reply is reused only if
-        nothing on which it depends has changed."""
+        """The sha256 of `canonical`, under which the journal stores the reply. Therefore a stored reply is reused only
+        if nothing on which it depends has changed."""
         return hashlib.sha256(self.canonical).hexdigest()
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's reply. Token counts are None if the server did not report them; they are never estimated.
+    """A model's reply. Token counts are None if the server did not report them. They are never estimated.
 
-    `choices`: for each of `Request.choices`, the probability that it is the first token, before temperature and top_p.
-    The probabilities are not normalised. None if no choices were requested, or if none of them is among the likely
-    tokens that the server lists.
+    `choices`: for each of `Request.choices`, the probability that the model's first token is this answer. The
+    probabilities are those before temperature and top_p, and they need not add up to 1. None means that no choices were
+    requested, or that none of them is among the likely tokens that the server lists.
 
-    `error` is set, and `text` is empty, if the server refuses this request permanently (HTTP 400: context too long,
-    content filter). A retry would not help; the code that made the call decides what to do with its proposal.
+    `error`: why there is no answer to this request, e.g. because the context is too long (HTTP 400) or a content filter
+    stopped it. `text` is then empty, and a retry would not help. The code that made the call decides what to do with
+    its proposal.
     """
 
     text: str
@@ -129,27 +131,27 @@ class Reply:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do in addition to `chat`; by default nothing. Read once, after the backend is opened.
+    """The optional functions and properties of a backend, in addition to `chat`. By default, a backend has none. GRA
+    reads them once, after it has opened the backend.
 
-    For the engine:
-    limit_calls  called once with the limit on calls in flight over all models. From then on the backend enforces the
-                 limit. While a call waits for a retry or a server, other calls use its slot. None: the engine enforces
-                 the limit
-    per_model    limit on calls in flight per model. The engine enforces it before a call takes one of the shared slots.
-                 Ignored if `limit_calls` is set
-    queues       whether calls wait in the backend for a model's turn. If so, the engine limits the proposals in
-                 progress, not the calls
-    queued       seconds that an answered call waited in the backend
-    drain        ends the waiting calls with `gra.errors.Interrupted`; calls in flight continue
+    The engine uses:
+    limit_calls  a function that gets the limit on calls in flight over all models. The backend then enforces the limit,
+                 and calls that wait for a retry or a server do not count. If it is None, the engine enforces the limit.
+    per_model    the limit on calls in flight per model. The engine enforces it before a call counts towards the limit
+                 over all models. It is ignored if `limit_calls` is set.
+    queues       whether calls wait in the backend for a model's turn. If so, the engine limits the number of proposals
+                 in progress, not the number of calls.
+    queued       a function that returns the seconds that an answered call waited in the backend.
+    drain        a function that makes the waiting calls raise `gra.errors.Interrupted`. Calls in flight continue.
 
-    For the terminal, which calls these functions from another thread (None: not known):
-    servers      the state of each server
-    servers_out  the servers that get no calls now
-    in_flight    calls in flight by model
+    The terminal calls these functions from another thread. None means that the information is not available.
+    servers      returns the state of each server.
+    servers_out  returns the servers that get no calls now.
+    in_flight    returns the number of calls in flight, by model.
 
-    For run.json:
-    account      facts about the backend to record for the run
-    gpu_seconds  GPUs x seconds of serving, called once after the backend is closed; None: not known
+    run.json records the results of these functions:
+    account      returns facts about the backend.
+    gpu_seconds  returns GPUs x seconds of serving, or None if unknown. It is called once, after the backend is closed.
     """
 
     limit_calls: Callable[[int], None] | None = None
@@ -165,10 +167,11 @@ class Capabilities:
 
 
 class Backend(Protocol):
-    """Serves some models. It is an async context manager, and `chat` is called concurrently.
+    """The protocol of a backend, which serves some models. A backend is an async context manager. Many calls of `chat`
+    run at the same time.
 
     `chat` raises `gra.errors.ServerError` when its retries are used up. Closing the backend cancels the calls in
-    flight. A class that inherits from this one must define `models`, `simulated` and `chat`; everything else has a
+    flight. A class that inherits from this one must define `models`, `simulated` and `chat`. Everything else has a
     default.
     """
 

@@ -51,8 +51,8 @@ class Client(Protocol):
         ...
 
     async def take_up(self, model: str, url: str) -> str | None:
-        """Call also the server of `model` at `url` from now on. Return None, or the reason why the server gets no
-        calls."""
+        """Add the server of `model` at `url` to the servers that are called. Return None if it was added, else the
+        reason why not."""
         ...
 
     def retire(self, model: str, url: str) -> None:
@@ -61,8 +61,10 @@ class Client(Protocol):
 
 
 class FoundServers(Backend):
-    """A `gra.models.base.Backend` for servers that publish their addresses. `client`: a function that returns the
-    client with which the servers are called (`gra.models.openai.backend.client`)."""
+    """A backend that calls servers that other jobs run. It finds the addresses that these servers publish.
+
+    `client`: a function that returns the client with which the servers are called (`gra.models.openai.backend.client`).
+    """
 
     def __init__(
         self,

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 
 class StartedServers(Backend):
-    """A `gra.models.base.Backend` that starts a server for each of `models` and calls the servers. `models`: all or
-    some models of the pool. `client`: a function that returns the client with which the servers are called
-    (`gra.models.openai.backend.client`)."""
+    """A backend that starts a server for each of `models` and calls these servers.
+
+    `models`: all or some models of the pool. `client`: a function that returns the client with which the servers are
+    called (`gra.models.openai.backend.client`).
+    """
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class StartedServers(Backend):
         self._ended = time.monotonic()
 
     async def chat(self, request: Request) -> Reply:
-        """Return the model's reply. Raises ServerError if the call fails for good, or as soon as any of the servers has
+        """Return the model's reply. Raises ServerError if the call keeps failing, or as soon as any of the servers has
         died and has no restarts left."""
         if self._fault is not None:
             raise self._fault
@@ -95,12 +97,12 @@ class StartedServers(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The capabilities of the client that calls the servers, except that `account` and `gpu_seconds` are this
+        """The capabilities of the client that calls the servers. Only `account` and `gpu_seconds` are replaced by this
         object's."""
         return replace(self._client.capabilities, account=self.account, gpu_seconds=self.gpu_seconds)
 
     def account(self) -> dict[str, Any]:
-        """Return facts for run.json: how often each model's server was started, and the client's account."""
+        """Return two facts for run.json: how often each model's server was started, and what the client reports."""
         return {
             "server_starts": {server.model.name: server.starts for server in self._servers},
             **self._client.capabilities.account(),

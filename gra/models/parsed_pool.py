@@ -19,8 +19,9 @@ BY_MODEL = ("base_url", "serve.gpus_per_model")  # keys of a pool whose value ca
 
 @dataclass(frozen=True)
 class ParsedPool:
-    """A parsed pool. `settings`: the keys that every kind of pool has. The other values are derived:
+    """The config group `pool`, parsed.
 
+    settings     the keys that every kind of pool has
     served       for each model, the hash of the settings that can change its replies (`gra.models.identity.served_as`)
     by_turns     whether the models are loaded one after the other
     strip_think  whether reasoning is removed from replies
@@ -52,9 +53,11 @@ class ParsedPool:
 
 
 def parsed_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> ParsedPool:
-    """Parse a pool that `check_pool` has accepted, perhaps on another machine. The pool's backend need not be installed
-    on this machine, so only the keys that every kind of pool has are checked here. Raises ConfigError if one of them is
-    faulty."""
+    """Return the parsed form of a pool that `check_pool` has accepted, perhaps on another machine.
+
+    Only the keys that every kind of pool has are checked here, because the pool's backend may not be installed on this
+    machine. Raises ConfigError if one of these keys is faulty.
+    """
     settings, problems = parse(PoolBase, common_keys(pool), "pool")
     if settings is None:
         raise ConfigError(problems)

@@ -140,7 +140,7 @@ class ModelRuntime(Settings):
 
 
 def model_names(pool: Mapping[str, Any]) -> list[str]:
-    """Return the names of the models in `pool.models`. The pool need not be valid: an entry without a name is left
+    """Return the names of the models in `pool.models`. The pool need not be valid. An entry without a name is left
     out."""
     models = pool.get("models")
     named = [m.get("name") if isinstance(m, Mapping) else m for m in models] if isinstance(models, list | tuple) else []
@@ -151,8 +151,8 @@ P = TypeVar("P", bound="PoolBase")
 
 
 def parsed(model: type[P], pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> tuple[P, ModelRuntime]:
-    """Validate the two arguments of a backend's `connect`, and return them as settings objects: `pool` as an instance
-    of the class `model`, `runtime` as a `ModelRuntime`. Raises ConfigError with all faults."""
+    """Validate the config groups `pool` and `runtime`, and return them as settings objects. The first is an instance of
+    the class `model`, the second a `ModelRuntime`. Raises ConfigError with all faults."""
     settings, problems = parse(model, pool, "pool")
     speed, more = parse(ModelRuntime, runtime, "runtime")
     problems += more + (settings.problems() if settings else [])
@@ -184,14 +184,15 @@ def connect(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> Backend:
 
 
 def takes_turns(pool: Mapping[str, Any]) -> bool:
-    """Return whether the pool's models are loaded one after the other; False if its backend cannot be found."""
+    """Return whether the pool's models are loaded one after the other. Return False if the pool's backend cannot be
+    found."""
     target = _import_target(pool.get("_target_"))
     return not isinstance(target, Problem) and _settings_class(target[0]).by_turns
 
 
 def settings_of(pool: Mapping[str, Any]) -> PoolBase | None:
-    """Return the pool, parsed into the `PoolSettings` of its backend. None if the pool is invalid or its backend is
-    unknown."""
+    """Return the pool as an instance of the `PoolSettings` of its backend. Return None if the pool is invalid or its
+    backend is unknown."""
     target = _import_target(pool.get("_target_"))
     if isinstance(target, Problem):
         return None
@@ -211,7 +212,7 @@ def _own_keys(pool: Mapping[str, Any], settings_class: type[PoolBase]) -> Mappin
 
 
 def common_keys(pool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those entries of `pool` whose keys are keys of `PoolBase`, which every kind of pool has."""
+    """Return the part of `pool` that every kind of pool has. These are the keys of `PoolBase`."""
     common = {field.alias or name for name, field in PoolBase.model_fields.items()}
     return {key: value for key, value in pool.items() if key in common}
 
@@ -236,7 +237,7 @@ def check_pool(pool: Mapping[str, Any] | Any, runtime: Mapping[str, Any] | Any) 
 
 
 def url_problem(key: str, url: str) -> Problem | None:
-    """Return a Problem if `url` is not a valid base URL of a server, else None. Its message never contains
+    """Return a Problem if `url` is not a valid base URL of a server, else None. The message never contains
     credentials."""
     try:
         parts = urlsplit(url)
@@ -259,8 +260,8 @@ def url_problem(key: str, url: str) -> Problem | None:
 
 
 def variable_problem(key: str, name: str) -> Problem | None:
-    """Return a Problem if `name` is not the name of an environment variable. Such a name is probably the API key itself, so the
-    Problem does not repeat it."""
+    """Return a Problem if `name` is not the name of an environment variable. Such a name is probably the API key
+    itself, so the Problem does not repeat it."""
     if _VARIABLE.fullmatch(name) and not secret_patterns.is_value(name):
         return None
     remedy = "put the key into a variable and give its NAME, e.g. OPENAI_API_KEY"

@@ -33,8 +33,11 @@ _known: dict[tuple[str, str], Listing] = {}
 
 
 def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
-    """Return the faults of a valid pool that its config does not show: a server does not answer or does not list a
-    model, weights are missing, a hub id does not exist. A user's own backend is not checked."""
+    """Check the servers, weights and hub ids of a valid pool, and return the faults found. For example, a server does
+    not answer or does not list a model, weights are missing, or a hub id does not exist.
+
+    The pool of a user's own backend is not checked.
+    """
     settings = settings_of(pool)
     if isinstance(settings, openai.PoolSettings) and settings.serve is None:
         return _server_problems(settings)
@@ -51,8 +54,8 @@ def pool_problems(pool: Mapping[str, Any]) -> list[Problem]:
 
 
 def weights_problems(settings: openai.PoolSettings) -> list[Problem]:
-    """Return [] if the cache has all weights that the pool's servers need. Otherwise return one Problem, which names
-    the missing weights and the command that downloads them."""
+    """Return a list with one Problem if the cache lacks weights that the pool's servers need. Otherwise return []. The
+    Problem names the missing weights and the command that downloads them."""
     if settings.serve is None or not settings.serve.says("{weights}"):
         return []
     with reported("reading the models' weights"):
@@ -90,9 +93,9 @@ def server_problems(
     """Return a Problem for each server that does not answer or refuses the key, and for each model that its server does
     not list.
 
-    `urls`: the URLs for each model id; `key`: the config key that sets the models; `url_key`: the config key that sets
-    the URLs; `api_key_env`: the environment variable that holds the API key; `remedy`: what to do about a model that a
-    server does not list.
+    `key`: the config key that sets the models. `urls`: the URLs of each model, by the model's id. `url_key`: the config
+    key that sets the URLs. `api_key_env`: the environment variable that holds the API key. `remedy`: what the user can
+    do about a model that a server does not list.
     """
     variable = os.environ.get(api_key_env, "").strip()
     wanted = list(dict.fromkeys(url for group in urls.values() for url in group))

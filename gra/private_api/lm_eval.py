@@ -28,8 +28,8 @@ Generate = Callable[..., Any]
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """During the `with` block, make lm-eval compile each template only once. Compiling them again for every item takes
-    minutes for the paper's suite."""
+    """During the `with` block, make lm-eval compile each template only once. By itself, it compiles a template again
+    for every benchmark question, which takes minutes for the paper's benchmarks."""
     env = found("lm_eval.utils.env", READ_FROM)
     before = found("lm_eval.utils.env.from_string", READ_FROM)
     env.from_string = functools.lru_cache(256)(before)
@@ -69,7 +69,8 @@ def generating_through(lm: Any, wrapped: Callable[[Generate], Generate]) -> Iter
 
 
 def payload(wire: Any, message: Any, **options: Any) -> dict[str, Any]:
-    """Return the body of a request with `message`, built by `wire`, lm-eval's model object for this kind of server."""
+    """Return the body of a request with `message`. `wire`: lm-eval's model object for this kind of server, which builds
+    the body."""
     try:
         create = wire._create_payload
     except AttributeError:

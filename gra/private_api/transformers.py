@@ -44,15 +44,14 @@ def on_device(trainer: Any, batch: Any) -> Any:
 
 
 def unlogged_loss(trainer: Any) -> tuple[int, Any]:
-    """Return two values: the step of the last row of the trainer's log, and the sum of the losses since that step, as a
-    tensor."""
+    """Return the step of the last row of the trainer's log, and the sum of the losses since that step as a tensor."""
     _need(trainer, "_globalstep_last_logged", "_tr_loss")
     return trainer._globalstep_last_logged, trainer._tr_loss
 
 
 def set_unlogged_loss(trainer: Any, since: int, loss: Any) -> None:
-    """Restore what `unlogged_loss` returned. Call it after training has begun, because the start of training resets both
-    values."""
+    """Set the two values that `unlogged_loss` returns. Call this function after training has begun, because the start
+    of training resets both values."""
     _need(trainer, "_globalstep_last_logged", "_tr_loss")
     trainer._globalstep_last_logged, trainer._tr_loss = since, loss
 

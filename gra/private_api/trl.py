@@ -19,11 +19,10 @@ NAMES = (
 
 @contextmanager
 def trained_positions_only() -> Iterator[None]:
-    """During the `with` block, let trl's trainer compute the output layer only for tokens that count in the loss, also
-    on a CPU.
+    """During the `with` block, let trl's trainer compute the output layer only for tokens that count in the loss, even
+    on a CPU. The loss stays the same, and a step of a small model takes a fifth less time.
 
-    By itself, trl does this only on GPUs, because on other accelerators it would cause recompilation. The loss is the
-    same, and a step of a small model takes a fifth less time.
+    By itself, trl does this only on GPUs, because on other accelerators it would cause recompilation.
     """
     utils, original = found("trl.trainer.utils", READ_FROM), found("trl.trainer.utils._use_triton", READ_FROM)
     utils._use_triton = lambda device: device.type == "cpu" or original(device)
@@ -46,8 +45,8 @@ def set_tokens_seen(trainer: Any, tokens: int) -> None:
 
 
 def unlogged_metrics(trainer: Any) -> dict[str, list[float]]:
-    """Return the training metrics since the last row of the log, by name. This is the trainer's own dict, not a copy: a
-    caller that changes it changes the trainer's metrics."""
+    """Return the training metrics since the last row of the log, by name. The result is the trainer's own dict, not a
+    copy. A caller that changes it changes the trainer's metrics."""
     _need(trainer, "_metrics")
     metrics: dict[str, list[float]] = trainer._metrics["train"]
     return metrics

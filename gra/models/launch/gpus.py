@@ -32,8 +32,12 @@ def visible_gpus(environment: Mapping[str, str] | None = None, devices: Path = P
 
 
 def assign_gpus(visible: Sequence[str], wanted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
-    """Return the GPUs of each model. `visible`: the GPUs that can be used. `wanted`: the number of GPUs of each model,
-    by name. The GPUs are assigned in order, and each to one model only. Raises ValueError if there are too few."""
+    """Return the GPUs that each model gets. The GPUs are assigned in the order of `visible`, and each to one model
+    only.
+
+    `visible`: the GPUs that can be used. `wanted`: the number of GPUs that each model needs, by the model's name.
+    Raises ValueError if there are too few GPUs.
+    """
     if sum(wanted.values()) > len(visible):
         raise ValueError(too_few_gpus(sum(wanted.values()), len(visible)))
     free = iter(visible)

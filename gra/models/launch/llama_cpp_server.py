@@ -63,8 +63,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def threads(wanted: int, servers: int, cores: int | None = None) -> int:
-    """Return the number of threads of one server. `wanted`: the number that the user set; 0: choose one. `servers`: the
-    number of servers that share this machine.
+    """Return the number of threads that a server uses. `wanted`: the number that the user set. If it is 0, this
+    function chooses the number. `servers`: the number of servers that share this machine.
 
     The chosen number is up to twice the server's share of the cores, because often only the slowest model computes
     while the others wait for it. If all servers are busy at once, they are 20 % slower than with one thread per core
@@ -92,8 +92,11 @@ def _set_environment() -> None:
 
 
 def chosen_template(model: Path, wanted: str) -> tuple[str, list[str]]:
-    """Return the chat template as Jinja text, and its stop strings. `wanted`: the value of --template. If it asks for
-    the template in the model's file, the text is "". Raises ValueError if that file has no template, and OSError."""
+    """Return the chat template as Jinja text, and its stop strings. `wanted`: the value of the option --template.
+
+    If `wanted` is `own`, llama.cpp takes the template from the model's file, and the returned text is "". Raises
+    ValueError if that file has no template, and OSError if a file cannot be read.
+    """
     if wanted == OWN:
         if _TEMPLATE_KEY not in metadata(model, [_TEMPLATE_KEY]):
             raise ValueError(

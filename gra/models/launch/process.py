@@ -16,11 +16,11 @@ _TAIL_LINES, _TAIL_BYTES = 15, 4000
 
 
 class Guarded:
-    """A child process under guard.py. `words`: the words of the command. `environment`: variables that are added to
-    those of this process. `log_file`: the file to which the command's output goes.
+    """A child process that runs a command under guard.py, which ends the command when this process ends.
 
-    `stop_s`: seconds between SIGTERM and SIGKILL. `secrets`: texts that are replaced by *** where the command or the
-    log is shown.
+    `words`: the words of the command. `environment`: variables that are added to those of this process. `log_file`: the
+    file to which the command's output goes. `stop_s`: seconds between SIGTERM and SIGKILL. `secrets`: texts that are
+    replaced by *** where the command or the log is shown.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Guarded:
         return self._redacted(shlex.join(self._words))
 
     def report(self, what: str) -> str:
-        """Return the text of an error: the text `what`, which says what happened, then the command, the log's path and
-        the log's last lines."""
+        """Return the text of an error message. It consists of `what`, which says what happened, then the command, the
+        log's path and the log's last lines."""
         tail = "\n".join(f"    | {line}" for line in self._log_tail()) or "    | (nothing)"
         return f"{what}\n    command: {self.command}\n    log: {self.log_file}, last lines:\n{tail}"
 

@@ -31,9 +31,11 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: PoolSettings, name: str, task: ServerTask) -> int:
-    """Serve the model `name`. Return the exit code: 0 when no run needs the server any more or when another job serves
-    the model in its place, 85 after SIGTERM or SIGUSR1. Raises ConfigError, and ServerError if the server cannot be
-    kept up."""
+    """Serve the model `name` until no run needs it any more, and return the exit code.
+
+    The exit code is 0 if no run needs the server any more, or if another job serves the model in its place. It is 85
+    after SIGTERM or SIGUSR1. Raises ConfigError, and ServerError if the server keeps failing.
+    """
     assert settings.serve is not None
     serve = settings.serve.model_copy(update={"gpus_per_model": settings.serve.gpus_of(name)})
     (model,) = (model for model in settings.models if model.name == name)

@@ -50,10 +50,11 @@ _given: set[int] = set()  # ports in use by servers of this process
 class ServeSettings(Settings):
     """How to start the server of each model.
 
-    The command can contain placeholders. {model}: the model's id, or its folder; {name}: its name in the pool; {port}:
-    the port that the server must listen on; {gpus}: number of GPUs that it gets; {python}: path of the running Python;
-    {servers}: number of servers that run at once. Two more placeholders need a model with `weights`. {weights}: path of
-    the weight file; {template}: the `chat_template` of the weights, or `own` if it is null.
+    The command can contain these placeholders. {model}: the model's id, or its folder. {name}: its name in the pool.
+    {port}: the port that the server must listen on. {gpus}: the number of GPUs that the server gets. {python}: the path
+    of the running Python. {servers}: the number of servers that run at once. Two more placeholders need a model with
+    `weights`. {weights}: the path of the weight file. {template}: the `chat_template` of the weights, or `own` if it is
+    null.
     """
 
     command: str | list[str] = Field(
@@ -109,7 +110,7 @@ class ServeSettings(Settings):
 
     def problems(self, models: Sequence[ModelSettings], *, at_once: bool) -> list[Problem]:
         """Return the faults that can be found before a server is started. `at_once`: whether the servers of all models
-        run at once; if not, one after the other."""
+        run at the same time. If not, they run one after the other."""
         found = []
         key = "pool.serve.command"
         found += self._module_problems()
@@ -197,8 +198,8 @@ class ServerProcess:
         return f"http://{HOST}:{self.port}/v1"
 
     async def start(self) -> None:
-        """Start the server and wait until it is healthy. While waiting, tell the user so. Raises ServerError with the
-        command and the log's last lines."""
+        """Start the server and wait until it is healthy. Meanwhile, tell the user that GRA waits. Raises ServerError
+        with the command and the log's last lines."""
         self.starts += 1
         begun = time.monotonic()
         try:
@@ -223,8 +224,8 @@ class ServerProcess:
         _given.discard(self.port)
 
     def account(self, what: str) -> ServerError:
-        """Return a ServerError with the text `what`, which says what happened, the command, the log's path and the
-        log's last lines."""
+        """Return a ServerError about this server. Its text consists of `what`, which says what happened, then the
+        command, the log's path and the log's last lines."""
         report = self._process.report(f"model `{self.model.name}`: {what}")
         return ServerError(
             f"{report}\n    -> run the command by hand, correct pool.serve, or raise pool.serve.start_timeout_s"
@@ -259,14 +260,15 @@ class ServerProcess:
 
 @asynccontextmanager
 async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio.Task[None]]:
-    """Start `server`, restart it when it dies, and stop it at the end of the block.
+    """Start `server`, restart it when it dies, and stop it at the end of the `with` block.
 
-    Yields the task that watches the server. The task ends only when no restart is left, with a ServerError.
+    Yields the task that watches the server. The task ends with a ServerError when the server has died and no restart is
+    left.
     """
 
     async def restart(server: ServerProcess, restarts: int) -> None:
-        """Start the server again while restarts are left. A start can fail just after a crash because the GPU's memory
-        is not free yet."""
+        """Start the server again. If the start fails, repeat it while restarts are left. A start can fail just after a
+        crash because the GPU's memory is not free yet."""
         while True:
             try:
                 return await server.start()
@@ -315,6 +317,6 @@ def free_port() -> int:
 
 
 def log_file(folder: str | None, name: str) -> Path:
-    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs, which is
-    OUTPUT/servers in a stage (`runtime.log_folder`)."""
+    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs. If it is
+    None, the folder is `servers`. In a stage, it is OUTPUT/servers (`runtime.log_folder`)."""
     return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

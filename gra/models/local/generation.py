@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 
 class LocalModel:
-    """A loaded model. `spec.served` is a folder or hub id. Raises ServerError if the model cannot be loaded or has no
-    chat template."""
+    """A model that transformers runs in this process. `spec.served`: the folder or hub id from which the model is
+    loaded. Raises ServerError if the model cannot be loaded or has no chat template."""
 
     def __init__(self, spec: ModelSettings, *, device: str, dtype: str, trust_remote_code: bool):
         self.name, self._system_role, where = spec.name, spec.system_role, spec.served
@@ -78,8 +78,8 @@ class LocalModel:
         template_options: Mapping[str, Any],
         stop: threading.Event,
     ) -> list[Reply]:
-        """Return the replies in the order of `requests`, generated as one batch. Raises ServerError if memory runs
-        out."""
+        """Generate the replies to `requests` as one batch, and return them in the same order. Raises ServerError if
+        memory runs out."""
         prompts = [self._prompt(request, template_options) for request in requests]
         replies: dict[int, Reply] = {}
         for index, prompt in enumerate(prompts):

@@ -82,14 +82,15 @@ class Wire:
 
 
 def prompt_of(tokenizer: Any, message: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
-    """Return the prompt as token ids. The chat template writes the special tokens, so the tokenizer adds none."""
+    """Return the prompt of a message as token ids. The chat template writes the special tokens, so the tokenizer adds
+    none."""
     text = tokenizer.apply_chat_template(message["messages"], tokenize=False, add_generation_prompt=True, **template)
     return {"prompt_token_ids": list(tokenizer.encode(text, add_special_tokens=False))}
 
 
 def params_of(message: dict[str, Any]) -> Any:
-    """Return vllm.SamplingParams with the message's values only: no top_k or penalties from the model's
-    generation_config."""
+    """Return the vllm.SamplingParams of a message. They have the message's values only, without the top_k or the
+    penalties of the model's generation_config."""
     from vllm import SamplingParams
 
     options = {key: message[key] for key in ("temperature", "top_p", "max_tokens", "seed")}
@@ -121,8 +122,8 @@ def reply_of(output: Any) -> dict[str, Any]:
 
 
 def first_of(answer: Any) -> list[list[Any]] | None:
-    """Return the most likely first tokens of a vllm.CompletionOutput with their probabilities; None if they were not
-    requested."""
+    """Return the most likely first tokens of a vllm.CompletionOutput with their probabilities. Return None if they were
+    not requested."""
     logprobs = getattr(answer, "logprobs", None)
     if not logprobs:
         return None

@@ -22,12 +22,12 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 
 class Forbidden(Exception):
-    """The server refuses either every request to the model or only this request. The caller finds out which by sending
-    the model a short question: if the server answers it, only this request is refused.
+    """The server refuses this request, and perhaps every request to the model. To find out, the caller sends the model
+    a short question. If the server answers it, only this request is refused.
 
-    `status` is 403 if the key may not use the model, or not for this request. `status` is 402 if the server sent HTTP
-    400 or 429 with words about missing credit: either the account has no credit, or the server only repeats words of a
-    prompt about money.
+    `status`: 403 if the key may not use the model, or not for this request. It is 402 if the server sent HTTP 400 or
+    429 with words about missing credit. In that case, the account has no credit, or the server only repeats words from
+    a prompt about money.
     """
 
     def __init__(self, words: str, status: int = 403):
@@ -36,17 +36,18 @@ class Forbidden(Exception):
 
 
 class AnswerJudge:
-    """Decides what a server's answers mean. `probe`: the object that removes the API key from texts and makes the
-    errors."""
+    """Decides what a server's answers mean. `probe`: the object that removes the API key from texts and makes the error
+    messages."""
 
     def __init__(self, probe: Probe):
         self._probe = probe
 
     def judge(self, call: InFlightCall, request: Request, answer: Answer) -> Reply:
-        """Return the reply in an answer. The reply has `error` if the server refuses the request permanently.
+        """Return the reply that a server's answer contains. If the server refuses the request permanently, the reply
+        has an `error`.
 
-        Raises Fault if a retry may succeed; Forbidden if the server refuses the model or only this request; ServerError
-        if the model cannot be used at this server.
+        Raises Fault if a retry may succeed. Raises Forbidden if the server refuses the model or only this request.
+        Raises ServerError if the model cannot be used at this server.
         """
         status = answer.status
         if status != 200:
@@ -74,6 +75,6 @@ class AnswerJudge:
         raise self._probe.unusable(call.server.url, request.model, words, status)
 
     def cannot(self, url: str, model: str, what: str, remedy: str) -> ServerError:
-        """Return the error for a model at `url` that cannot do what the run needs. `what`: what it cannot do. `remedy`:
-        what the user can do."""
+        """Return the error for a model at `url` that cannot do what the run needs. `what`: what the model cannot do.
+        `remedy`: what the user can do about it."""
         return self._probe.unusable(url, model, what, remedy=remedy)

@@ -55,8 +55,9 @@ _BUSY_AT_FAULT = 12  # after so many 429s, a request is at fault if the server a
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | StartedServers | FoundServers:
-    """Return the backend for `pool`; `pool._target_` names this function. With `pool.serve` the backend starts its own
-    servers. With `pool.addresses` it finds the servers of other jobs. Raises ConfigError."""
+    """Return the backend for a pool of OpenAI-compatible servers. `pool._target_` names this function. If
+    `pool.addresses` is set, the backend finds the servers of other jobs. Else, if `pool.serve` is set, the backend
+    starts its own servers. Raises ConfigError."""
     settings, speed = parsed(PoolSettings, pool, runtime)
     if settings.addresses is not None:
         return FoundServers(settings, speed, client)
@@ -67,7 +68,8 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> OpenAIServer | Sta
 
 
 def client(settings: PoolSettings, runtime: ModelRuntime) -> OpenAIServer:
-    """Return a client for running servers. Raises ConfigError if the API key cannot be sent in an HTTP header."""
+    """Return a backend that calls running servers. Raises ConfigError if the API key cannot be sent in an HTTP
+    header."""
     return OpenAIServer(settings, runtime, _key_of(settings))
 
 
@@ -80,10 +82,10 @@ def _key_of(settings: PoolSettings) -> SecretStr:
 
 
 class OpenAIServer(Backend):
-    """A `gra.models.base.Backend` over one HTTP session.
+    """A backend that calls running OpenAI-compatible servers.
 
-    `transport(headers)` returns the session, and `uniform` draws the jitter. Tests replace both, and the event loop's
-    clock, to run without a network and without waiting.
+    `transport(headers)` returns the HTTP session. `uniform` draws the random part of waiting times. Tests replace both,
+    and the event loop's clock, to run without a network and without waiting.
     """
 
     def __init__(
@@ -157,8 +159,8 @@ class OpenAIServer(Backend):
         await self._stack.aclose()
 
     async def take_up(self, model: str, url: str) -> str | None:
-        """Call also the server of `model` at `url` from now on, if it answers and lists the model. Return None, or the
-        reason why the server gets no calls."""
+        """Add the server of `model` at `url` to the servers that are called, if it answers and lists the model. Return
+        None if it was added, else the reason why not."""
         server = Server(url, model, self._runtime.per_server)
         if (why := await self._probe.refusal(server)) is not None:
             return why
@@ -186,13 +188,14 @@ class OpenAIServer(Backend):
         )
 
     def limit_calls(self, concurrency: int) -> None:
-        """Limit the calls in flight over all models. The limit is enforced here and not by the caller, so that a call
-        waiting for a retry or a server occupies no slot."""
+        """Limit the calls in flight over all models. The backend enforces the limit, not its caller. So a call that
+        waits for a retry or a server does not count."""
         self._balancer.concurrency = concurrency
         self._queued = {}
 
     def queued(self, request: Request) -> float:
-        """Return the seconds that an answered call waited here before it was sent. Can be read once per call."""
+        """Return the seconds that an answered call waited here before it was sent. If this method is called a second
+        time for `request`, it returns 0."""
         return self._queued.pop(request.key, 0.0) if self._queued else 0.0
 
     def servers_out(self) -> list[str]:
@@ -200,8 +203,8 @@ class OpenAIServer(Backend):
         return sorted({server.url for server in self._balancer.servers if server.unhealthy is not None})
 
     def servers(self) -> list[dict[str, Any]]:
-        """Return, for each model at each URL, the calls in flight, their limit, and why the server is unhealthy (null:
-        healthy)."""
+        """Return the state of each model at each URL: its calls in flight, their limit, and why the server is
+        unhealthy. The reason is null if the server is healthy."""
         return [server.state() for server in self._balancer.servers]
 
     def in_flight(self) -> dict[str, int]:
@@ -209,8 +212,8 @@ class OpenAIServer(Backend):
         return dict(self._balancer.in_flight)
 
     def account(self) -> dict[str, Any]:
-        """Return facts for run.json: the servers' final state, and by model and reason the number of requests that
-        failed through their own fault."""
+        """Return two facts for run.json. `servers` is the servers' state. `requests_at_fault` is the number of requests
+        that caused their own failure, by model and reason."""
         return {"servers": self.servers(), "requests_at_fault": self._request_faults.account()}
 
     def drain(self) -> None:
@@ -220,7 +223,8 @@ class OpenAIServer(Backend):
     # --- calls ----------------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: Request) -> Reply:
-        """Return the model's reply. Raises ServerError after the retries, or at once if no retry can help."""
+        """Return the model's reply. Raises ServerError when the retries are used up, or at once if no retry can
+        help."""
         task = asyncio.current_task()
         if task is not None:
             self._calls.add(task)

@@ -32,11 +32,11 @@ def nine(probability: float) -> float:
 
 
 def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[str, float] | None:
-    """Return the probability of each choice, summed over its variants (`Yes`, ` yes`, `YES`); None if no token matches
-    a choice.
+    """Return the probability of each choice, which is the sum over its spellings in `tokens` (`Yes`, ` yes`, `YES`).
+    Return None if no token matches a choice.
 
-    `tokens`: the likely first tokens that the server listed, with their probabilities. A choice that is not among them
-    gets 0.0; its true probability is below that of the least likely token in the list.
+    `tokens`: the likely first tokens that the server listed, with their probabilities. A choice that matches none of
+    them gets 0.0. Its true probability is below that of the least likely token in the list.
     """
     found = dict.fromkeys(choices, 0.0)
     names = {same(choice): choice for choice in choices}
@@ -50,8 +50,8 @@ def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[
 
 
 def listed(logprobs: Any) -> list[tuple[str, float]] | None:
-    """Return (token, probability) for each likely first token of a reply that the server listed; None if it listed
-    none. `logprobs`: the value of `choices[0].logprobs` in the server's answer."""
+    """Return the likely first tokens of a reply that the server listed, as pairs (token, probability). Return None if
+    the server sent no list. `logprobs`: the value of `choices[0].logprobs` in the server's answer."""
     if not isinstance(logprobs, Mapping):
         return None
     content, tops = logprobs.get("content"), logprobs.get("top_logprobs")
@@ -81,8 +81,8 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 
 def stored_text(request: Request, reply: Reply) -> str:
-    """Return the text that the journal stores for a reply: the reply's text or, if `request` asked for probabilities, a
-    JSON object with the text and the probabilities."""
+    """Return the text that the journal stores for `reply`. If `request` asked for probabilities, it is a JSON object
+    with the reply's text and the probabilities. Otherwise it is the reply's text."""
     if not request.choices:
         return reply.text
     return json.dumps(
@@ -91,7 +91,8 @@ def stored_text(request: Request, reply: Reply) -> str:
 
 
 def from_stored(request: Request, row: Sequence[Any]) -> Reply:
-    """Return the reply from a journal row: text (as `stored_text` wrote it), tokens_in, tokens_out, finish, error."""
+    """Return the reply that a row of the journal stores. The row has the text (as `stored_text` wrote it), tokens_in,
+    tokens_out, finish and error."""
     if not request.choices:
         return Reply(*row)
     value = json.loads(row[0])

@@ -95,15 +95,17 @@ _MONEY = _MEANINGS[0][1]
 
 
 def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error in a body, choice or message: the equivalent HTTP status (None: unknown) and its words. None if
-    there is no error."""
+    """Return the error that a body, choice or message reports. Return None if it reports no error.
+
+    The error is a pair of the equivalent HTTP status, which is None if unknown, and the server's words.
+    """
     error = value.get("error")  # null, "", {} and false occur in bodies without a fault
     return _read(error, value) if error else None
 
 
 def bare_error_in(body: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error in a body that has no choices and reports the error under a key other than `error`. The result
-    has the form of `error_in`."""
+    """Return the error in a body without choices that reports it under a key other than `error`. The result has the
+    same form as that of `error_in`."""
     nested = next((body[key] for key in _BARE if body.get(key)), None)
     detail = body.get("detail")
     if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error from a gateway, or invalid fields
@@ -127,8 +129,8 @@ def _read(error: Any, around: Mapping[str, Any]) -> tuple[int | None, str]:
 
 
 def blocked_by(body: Mapping[str, Any]) -> str:
-    """Return the server's word for the filter that blocked the prompt or the answer. "" if the body reports no filter
-    outside its choices."""
+    """Return the server's word for the reason why a filter blocked the prompt or the answer. Return "" if the body
+    reports no filter outside its choices."""
     feedback = body.get("promptFeedback") or body.get("prompt_feedback")
     if isinstance(feedback, Mapping):  # Google
         reason = feedback.get("blockReason") or feedback.get("block_reason")
@@ -138,8 +140,8 @@ def blocked_by(body: Mapping[str, Any]) -> str:
 
 
 def money_spent(status: int, words: str) -> bool:
-    """Return whether an error with this HTTP status means that the account has no credit. Anthropic and LiteLLM send
-    400, OpenAI 429."""
+    """Return whether an error means that the account has no credit. `status`: the error's HTTP status. `words`: the
+    error's text. For such an error, Anthropic and LiteLLM send status 400, and OpenAI sends 429."""
     return status in (400, 429) and _MONEY.search(words) is not None
 
 

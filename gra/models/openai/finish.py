@@ -61,8 +61,8 @@ LONGEST = 60  # an unknown word is cut to this number of characters
 
 
 def normal(word: str) -> str:
-    """Return one of `KNOWN` for a server's word; if the word is unknown, return it on one line, cut to `LONGEST`
-    characters."""
+    """Return the word in `KNOWN` that means the same as the server's `word`. If `word` is unknown, return it on one
+    line, cut to `LONGEST` characters."""
     if word in KNOWN:
         return word
     plain = re.sub(r"[\W_]+", "", word.casefold()).removeprefix("finishreason")
@@ -70,12 +70,12 @@ def normal(word: str) -> str:
 
 
 def said_by(choice: Mapping[str, Any]) -> str:
-    """Return the word with which the server says why the generation ended; "" if it sends none. `choice`: an entry of
-    `choices` in the server's answer.
+    """Return the word with which the server says why the generation ended. Return "" if the server sends none.
+    `choice`: an entry of `choices` in the server's answer.
 
-    Gateways add the provider's word to their own (OpenRouter's `native_finish_reason`), and some gateways call every
-    end "stop". Therefore, if there are several words, one that reports an incomplete answer takes precedence. SGLang's
-    native API sends an object; its `type` is used.
+    A gateway can send its own word and the provider's word (OpenRouter's `native_finish_reason`). Some gateways call
+    every end "stop". Therefore, if there are several words, one that reports an incomplete answer takes precedence.
+    SGLang's native API sends an object instead of a word. Its `type` is then the word.
     """
     only = choice.get("finish_reason")
     if isinstance(only, str) and choice.keys().isdisjoint(_OTHER_NAMES):  # the usual form

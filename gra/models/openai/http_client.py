@@ -24,10 +24,10 @@ Kind = Literal["connection", "timeout", "status", "body", "busy"]
 
 
 class Fault(Exception):
-    """An attempt to call a server failed, but a retry may succeed: no connection, a timeout, HTTP 5xx, HTTP 429 (kind
-    `busy`), or a malformed reply (kind `body`).
+    """An attempt to call a server failed, but a retry may succeed. Examples are no connection, a timeout, HTTP 5xx,
+    HTTP 429 (kind `busy`) and a malformed reply (kind `body`).
 
-    Its text never contains request headers, so it never contains the API key.
+    The text of a fault never contains request headers, so it never contains the API key.
     """
 
     def __init__(self, kind: Kind, message: str, retry_after: float | None = None):
@@ -53,8 +53,8 @@ class Answer:
 
 
 class Session:
-    """Connections to any number of servers, with the same headers on every request. Use a session from one event loop
-    only."""
+    """Keeps connections to any number of servers, and sends the same headers with every request. Use a session from one
+    event loop only."""
 
     def __init__(self, headers: Mapping[str, str]):
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -14,15 +14,20 @@ _jitter = random.Random()  # a separate generator, so that seeded draws elsewher
 
 def backoff(attempt: int, uniform: Callable[[float, float], float] = _jitter.uniform) -> float:
     """Return a random number of seconds to wait before retry number `attempt` (counted from 1). The longest possible
-    wait doubles with each retry, up to LAST_BACKOFF_S; the shortest is half the longest. `uniform(low, high)` draws the
-    number."""
+    wait doubles with each retry, up to LAST_BACKOFF_S. The shortest possible wait is half the longest.
+
+    `uniform(low, high)`: a function that draws the number.
+    """
     longest = min(FIRST_BACKOFF_S * 2 ** min(attempt - 1, 20), LAST_BACKOFF_S)
     return uniform(longest / 2, longest)
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds that a retry-after header requests (a number or an HTTP date, RFC 9110 10.2.3); None without a
-    valid header. `now`: Unix time."""
+    """Return the number of seconds to wait that the header retry-after requests. Return None if there is no valid
+    header.
+
+    The header has a number or an HTTP date (RFC 9110 10.2.3). `now`: the current Unix time.
+    """
     value = headers.get("retry-after")
     if value is None:
         return None

@@ -20,7 +20,8 @@ _DECREASE = 0.5
 
 
 class InFlightLimit:
-    """The limit of calls in flight at one server. It never exceeds `most` (None: no upper bound)."""
+    """The limit on calls in flight at one server, adapted to the server's answers. It never exceeds `most`. If `most`
+    is None, it has no upper bound."""
 
     def __init__(self, most: int | None = None, start: int = START):
         self._most = float("inf") if most is None else float(most)
@@ -40,11 +41,10 @@ class InFlightLimit:
             self._value = min(self._value + (1.0 if self._slow_start else 1.0 / self._value), self._most)
 
     def overloaded(self, sent: float, now: float) -> bool:
-        """Record that a call showed that the server is overloaded, and lower the limit. `sent`: the time at which the
-        call was sent. Return whether the limit fell.
+        """Lower the limit, because a call showed that the server is overloaded. Return whether the limit fell.
 
-        The limit does not fall if the call was sent before the last decrease, because that call says nothing about the
-        lower limit.
+        `sent`: the time at which the call was sent. If the call was sent before the last decrease, the limit stays the
+        same, because the call says nothing about the present limit. `now`: the present time.
         """
         if sent < self._decreased_at:
             return False

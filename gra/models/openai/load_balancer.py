@@ -31,11 +31,13 @@ class _Waiter:
 
 
 class LoadBalancer:
-    """Gives calls slots at servers. `servers`: a mapping from each model to its servers. Three limits hold for the
-    calls in flight: `per_server` for one URL, `per_model` for one model, and the attribute `concurrency` overall.
+    """Gives each call a slot at a server of its model. Calls wait in a queue until a slot is free.
 
-    The code that gets a slot for a call must report the outcome of the call to the attribute `health`. `alive` and
-    `answers`: functions that check a server (see `ServerHealth`).
+    `servers`: a mapping from each model to its servers. `alive` and `answers`: functions that check a server (see
+    `ServerHealth`). Three limits hold for the calls in flight: `per_server` for one URL, `per_model` for one model, and
+    the attribute `concurrency` for all models together.
+
+    The code that gets a slot for a call must report the outcome of the call to the attribute `health`.
     """
 
     def __init__(
@@ -92,8 +94,8 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """Return the place in the queue of a call that begins now. A retry of the call passes the same place to
-        `acquire`, so that the call does not lose its place."""
+        """Return the place in the queue of a call that begins now, as a number. A retry of the call passes the same
+        number to `acquire`, so that the call does not lose its place."""
         self._tickets += 1
         return self._tickets
 
@@ -104,10 +106,13 @@ class LoadBalancer:
     # --- slots --------------------------------------------------------------------------------------------------------------
 
     async def acquire(self, model: str, key: str, ticket: int, avoid: Server | None = None) -> InFlightCall:
-        """Wait for a slot at a server of `model`. `key`: the key of the request that is to be sent. `ticket`: the
-        call's place in the queue. `avoid`: a server that is used only if no other server is free. The caller must
-        `release` the slot. Raises Fault if all servers of the model stay unhealthy for `give_up_after_s` seconds, and
-        Interrupted after `drain`."""
+        """Wait for a slot at a server of `model`, and return the call that occupies it. The caller must `release` the
+        slot.
+
+        `key`: the key of the request that is to be sent. `ticket`: the call's place in the queue. `avoid`: a server
+        that is used only if no other server is free. Raises Fault if all servers of the model stay unhealthy for
+        `give_up_after_s` seconds. Raises Interrupted after `drain`.
+        """
         self._check_draining()
         queue = self._queues[model]
         if not queue and (server := self._free(model, avoid)) is not None:
@@ -188,7 +193,8 @@ class LoadBalancer:
 
     def dispatch_timed(self, model: str) -> None:
         """Give free slots to waiting calls. If all servers of `model` are unhealthy or must not be called yet, set a
-        timer to try again. Calls that have waited too long for a server raise Fault."""
+        timer to try again. The calls to `model` raise Fault if no server came back in time, or if the servers ask for
+        too long a wait."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:

@@ -24,10 +24,12 @@ _QUESTION = "Is snow white? Answer Yes or No."
 
 
 class LogprobSupport:
-    """Requests token probabilities from servers. `post(call, request, structured, top)`: a function that sends a
-    request for the probabilities of the `top` likeliest first tokens. `judge`: a function that raises an exception if
-    the answer reports a fault. `unusable(url, model, what, remedy)`: a function that returns the error for a server
-    that returns no probabilities."""
+    """Requests from servers the probabilities of a reply's first tokens.
+
+    `post(call, request, structured, top)`: a function that sends a request for the probabilities of the `top` likeliest
+    first tokens. `judge`: a function that raises an exception if the answer reports a fault. `unusable(url, model,
+    what, remedy)`: a function that returns the error for a server that returns no probabilities.
+    """
 
     def __init__(
         self,
@@ -40,8 +42,8 @@ class LogprobSupport:
         self._settling: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def ask(self, call: InFlightCall, request: Request) -> Answer:
-        """Send the request with the largest number of probabilities that the server accepts, and return the answer.
-        Raises Fault and ServerError."""
+        """Send the request and return the server's answer. Ask for the largest number of probabilities that the server
+        accepts. Raises Fault and ServerError."""
         at = (call.server.url, request.model)
         top = self._takes.get(at, TOP[0])
         answer = await self._post(call, request, False, top)

@@ -75,8 +75,8 @@ def opening(text: str) -> int:
 
 
 def next_turn(text: str) -> int | None:
-    """Return the position in `text` at which the answer ends and a turn begins that the model invented; None if there
-    is no such turn."""
+    """Return the position in `text` at which the answer ends and an invented turn begins. Return None if the model
+    invented no turn."""
     if not any(map(text.__contains__, _HINTED)) or _HINT.search(text) is None:
         return None
     code = blocks(text)
@@ -100,8 +100,8 @@ def blocks(text: str) -> list[tuple[int, int]]:
 
 
 def call_in(text: str) -> bool:
-    """Return whether a tool is called outside code: `<tool_call>{"name": ...` at the beginning of a line or after a
-    sentence."""
+    """Return whether `text` calls a tool outside code blocks. A call looks like `<tool_call>{"name": ...` and stands at
+    the beginning of a line or after a sentence."""
     code = blocks(text)
     return any(_outside(found.start(), code) for found in _CALL.finditer(text))
 

@@ -19,9 +19,11 @@ OVERTAKEN = 8.0
 
 
 def overtaken(others: int, ahead: int, in_flight: int) -> bool:
-    """Return whether the server has answered so many calls that it must have reached this call in its queue. `others`:
-    number of calls that the server answered after this call was sent; `ahead`: number of calls that were at the server
-    when this call was sent; `in_flight`: number of calls that are at the server now."""
+    """Return whether the server has answered so many other calls that it must have reached this call in its queue.
+
+    `others`: the number of calls that the server answered after this call was sent. `ahead`: the number of calls that
+    were at the server when this call was sent. `in_flight`: the number of calls that are at the server now.
+    """
     return others - ahead >= OVERTAKEN * max(in_flight, 1)
 
 
@@ -29,12 +31,12 @@ def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
     """Return whether a call that exceeded its timeout waited in the server's queue. If so, the server has too many
     calls at once.
 
-    Two conditions must hold. First, the server has not answered any call that was sent later; a server that works on
+    Two conditions must hold. First, the server has not answered any call that was sent later. A server that works on
     all its calls at once would have answered some. Second, the fastest recent call took less than half of the timeout,
     or the server has not answered any call yet.
 
-    `others` and `ahead`: as in `overtaken`. `limit_s`: the timeout. `quickest_s`: duration of the fastest recent call;
-    inf if there is none.
+    `others` and `ahead`: as in `overtaken`. `limit_s`: the timeout. `quickest_s`: the duration of the fastest recent
+    call, or inf if there is none.
     """
     return others <= ahead and (quickest_s < limit_s / 2 or quickest_s == float("inf"))
 
@@ -42,12 +44,12 @@ def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
 def verdict(
     waited: float, silent: float, limit_s: float, longest_s: float, hangs: bool, site: float | None = None
 ) -> float | str:
-    """Return how many more seconds to wait for a call, or, as text, why it must be given up.
+    """Return how many more seconds to wait for a call. If the call must be given up, return the reason as text.
 
     `waited`: seconds since the call was sent. `silent`: seconds without any answer from this model while the call was
-    waiting. `site`: seconds without any answer from any model of the same server, because its models may share a queue;
-    None if the server has only this model. `limit_s`: the timeout; `longest_s`: duration of the longest recent call;
-    `hangs`: whether the server answers other calls but not this one.
+    waiting. `limit_s`: the timeout. `longest_s`: the duration of the longest recent call. `hangs`: whether the server
+    answers other calls but not this one. `site`: seconds without any answer from any model at the same URL. The models
+    at one URL may share a queue. None means that the URL has only this model.
     """
     if waited < limit_s - SOON_S:
         return limit_s - waited

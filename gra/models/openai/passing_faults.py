@@ -21,9 +21,11 @@ _LONG, _SHORT = 2000.0, 100.0  # length of the two estimates' memory, in attempt
 
 
 class PassingFaults:
-    """The fraction of attempts at a server that fail at random: the higher of two estimates. One averages over many
-    attempts, so it stays low while faults are rare. The other averages over recent attempts only, so it rises soon
-    after faults begin."""
+    """Estimates the fraction of attempts at a server that fail at random. It is the higher of two averages.
+
+    One averages over many attempts, so it stays low while faults are rare. The other averages over recent attempts
+    only, so it rises soon after faults begin.
+    """
 
     def __init__(self) -> None:
         self._faults = self._attempts = 0.0
@@ -45,6 +47,6 @@ class PassingFaults:
 
     @property
     def attempts(self) -> int:
-        """The number of attempts after which a request is given up: so many failures in a row cannot be chance. At
-        least 2."""
+        """The number of attempts, at least 2, after which a request that failed every time is given up. So many
+        failures in a row cannot be chance."""
         return max(math.ceil(math.log(CHANCE) / math.log(self.share)), 2)

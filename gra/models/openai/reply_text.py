@@ -102,8 +102,11 @@ _OF_THOUGHTS = re.compile(r"think|thought|channel|message|constrain|start\|", re
 
 
 class Answer(NamedTuple):
-    """The answer extracted from a model's text. `text`: the answer; `cut`: the kinds of text that were removed around
-    it (THOUGHT, CONTROL); `fault`: the reason if there is no answer, else None."""
+    """The answer that was extracted from a model's text.
+
+    `text`: the answer. `cut`: the kinds of text that were removed around it (THOUGHT, CONTROL). `fault`: the reason why
+    there is no answer, or None if there is one.
+    """
 
     text: str
     cut: tuple[str, ...] = ()
@@ -111,8 +114,8 @@ class Answer(NamedTuple):
 
 
 def answer_of(text: str, thoughts: bool = True) -> Answer:
-    """Extract the answer from `text`. Control tokens are always removed, reasoning only if `thoughts` is true
-    (`pool.strip_think`)."""
+    """Return the answer that a model's `text` contains. Control tokens are always removed. Reasoning is removed only if
+    `thoughts` is true (`pool.strip_think`)."""
     hinted = any(map(text.__contains__, "<[◁~")) and _HINT.search(text) is not None
     if not hinted and _HINT_AT_START.match(text) is None:
         own = _own_turn(text)

@@ -19,9 +19,11 @@ _QUESTIONS = ("Reply with a short example.", "Fill in the form with any values."
 
 
 class SchemaSupport:
-    """Sends requests with their JSON schema to servers that accept it, and without it to other servers. `post(call,
-    request, structured)` sends a request, with its schema if `structured` is true. `judge` raises an error if an answer
-    is a fault or the server is unusable."""
+    """Sends requests with their JSON schema to servers that accept it, and without it to other servers.
+
+    `post(call, request, structured)`: a function that sends a request, with its schema if `structured` is true.
+    `judge`: a function that raises an exception if an answer is a fault or the server is unusable.
+    """
 
     def __init__(
         self,
@@ -33,8 +35,8 @@ class SchemaSupport:
         self._settling: dict[tuple[str, str, str], asyncio.Lock] = {}
 
     async def ask(self, call: InFlightCall, request: Request) -> Answer:
-        """Send the request with the schema, or without it if the server refuses schemas. Raises Fault and
-        ServerError."""
+        """Send the request and return the server's answer. The request has its schema unless the server refuses
+        schemas. Raises Fault and ServerError."""
         form = (call.server.url, request.model, request.schema_name or "")
         takes = self._takes.get(form)
         answer = await self._post(call, request, takes is not False)

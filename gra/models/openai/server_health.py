@@ -28,7 +28,7 @@ LAST_PROBE_S = 15.0  # longest time between probes of an unhealthy server; the t
 
 
 class Queue(Protocol):
-    """The queue of calls, with the methods that health checks use. load_balancer.py implements it."""
+    """The protocol of a queue of calls, as far as the health checks use it. load_balancer.py implements it."""
 
     def take(self, server: Server, key: str) -> InFlightCall:
         """Occupy a slot at `server` and return the call."""
@@ -43,8 +43,8 @@ class Queue(Protocol):
         ...
 
     def dispatch_timed(self, model: str) -> None:
-        """Give free slots to waiting calls. If no server of `model` may be called yet, do it again as soon as one may
-        be called."""
+        """Give free slots to waiting calls. If no server of `model` may be called yet, try again as soon as one may be
+        called."""
         ...
 
     def waiting(self, model: str) -> bool:
@@ -53,10 +53,11 @@ class Queue(Protocol):
 
 
 class ServerHealth:
-    """Keeps the health of `servers`, a mapping from each model to its servers.
+    """Records which servers are healthy, and checks servers that fail.
 
-    `alive(server)` requests a server's list of models and returns whether it answers. `answers(call)` asks the server
-    of `call` a short question in the slot of `call`, returns whether it answers, and calls the method `answered` or
+    `servers`: a mapping from each model to its servers. `alive(server)`: a function that requests a server's list of
+    models and returns whether the server answers. `answers(call)`: a function that asks the server of `call` a short
+    question in the slot of `call`, and returns whether the server answers. It also calls the method `answered` or
     `failed`.
     """
 
@@ -77,8 +78,9 @@ class ServerHealth:
         self._past_outages: dict[str, int] = dict.fromkeys(servers, 0)  # outages of retired servers
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
-        """Record that the server answered the call after `failures` failed attempts. `usual`: False if the duration of
-        the call must not count, because the answer is a refusal or the call was a short question."""
+        """Record that the server answered the call after `failures` failed attempts. `usual`: whether the call's
+        duration counts as typical of the server. It does not if the answer is a refusal or the call was a short
+        question."""
         server, now = call.server, asyncio.get_running_loop().time()
         server.answered += 1
         server.answered_at = now
@@ -132,8 +134,9 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which to give up on `model`: `give_up_after_s` seconds after all of its servers were
-        failing or gone. Return inf while at least one of its servers is not failing."""
+        """Return the time at which calls to `model` are given up. It is `give_up_after_s` seconds after the moment at
+        which the last of the model's servers began to fail or ended. Return inf while at least one server of the model
+        is not failing."""
         if not self._servers[model]:
             return self._absent_since.get(model, 0.0) + self._give_up_after_s
         since = [server.failing_since for server in self._servers[model]]

@@ -35,7 +35,7 @@ class Transport(Protocol):
 
 
 class Probe:
-    """Makes all requests to a pool's servers except chat completions. `key`: the API key; messages never show it."""
+    """Makes all requests to a pool's servers except chat completions. `key`: the API key. Messages never show it."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime, key: str):
         self._settings, self._runtime, self._key = settings, runtime, key
@@ -89,8 +89,8 @@ class Probe:
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
 
     async def refusal(self, server: Server) -> str | None:
-        """Return the reason why no calls can be sent to `server`: it does not answer, or does not list its model. None
-        if calls can be sent."""
+        """Return the reason why no calls can be sent to `server`. The server does not answer, or it does not list its
+        model. Return None if calls can be sent."""
         try:
             listed = await self._list_models(server)
             if isinstance(listed, Fault):
@@ -102,8 +102,8 @@ class Probe:
         return None
 
     async def alive(self, server: Server) -> bool:
-        """Return whether `server` answers. An answer with a status of a server that is still starting (`NOT_UP_YET`)
-        does not count."""
+        """Return whether `server` answers. An answer does not count if its HTTP status shows that the server is still
+        starting (`NOT_UP_YET`)."""
         assert self.transport is not None
         try:
             answer = await self.transport.exchange("GET", f"{server.url}/models", None, self._limits)

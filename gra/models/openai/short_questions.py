@@ -17,9 +17,12 @@ _MOST = 8  # so many different questions must fail before a server counts as not
 
 
 class ShortQuestions:
-    """Asks servers short questions. `post` sends a request, and `judge` raises an error if the answer is a fault.
-    `tasks` is a set of the backend; each running question is added to it, so that the backend can cancel the
-    question."""
+    """Asks servers short questions, which show whether a server answers.
+
+    `post`: a function that sends a request. `judge`: a function that raises an exception if the answer is a fault.
+    `tasks`: the backend's set of running tasks. Each running question is added to this set, so that the backend can
+    cancel it.
+    """
 
     def __init__(
         self,

@@ -36,10 +36,10 @@ class Malformed(Exception):
 
 
 class ErrorBody(Malformed):
-    """A body with status 200 that reports an error.
+    """A body with HTTP status 200 that reports an error.
 
-    `code`: the equivalent HTTP status (429: retry later; 401, 402, 403, 404: do not retry), None if unknown. `words`:
-    the server's words, on one line.
+    `code`: the equivalent HTTP status, or None if unknown. With 429, the request is sent again later. With 401, 402,
+    403 or 404, it is not sent again. `words`: the server's words, on one line.
     """
 
     def __init__(self, code: int | None, words: str):
@@ -72,12 +72,14 @@ def body_of(
     extra: Mapping[str, Any],
     top: int = TOP[0],
 ) -> bytes:
-    """Return the request as JSON bytes, the body of a chat completion. `extra`: keys that replace or extend the body's
-    other keys. `structured`: whether the body contains the request's JSON schema. `top`: number of tokens whose
-    probabilities are requested; it is used only if the reply must be one of `request.choices`.
+    """Return the body of a request for a chat completion, as JSON bytes.
 
-    Each value is encoded separately. The messages, the largest part, were already encoded when the request's key was
-    computed, so they are not encoded a second time.
+    `structured`: whether the body contains the request's JSON schema. `extra`: keys that are added to the body, or
+    replace its other keys. `top`: the number of tokens whose probabilities are requested. It is used only if the
+    request has `choices`.
+
+    Each value is encoded separately. The messages are the largest part. They were already encoded when the request's
+    key was computed, so they are not encoded a second time.
     """
     parts = {
         "model": _served(model.served),
@@ -111,14 +113,17 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
 
 
 def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
-    """Return the reply that the body of a chat completion contains. `wanted`: the choices whose probabilities were
-    requested. The reply's `finish` is one of the values that finish.py defines. Raises Malformed or ErrorBody if the
-    body contains no reply, and NoLogprobs if a reply with text lacks the requested probabilities.
+    """Return the reply that the body of a chat completion contains. The reply's text is as the model wrote it. Later,
+    `reply_text.answer_of` extracts the answer from it. The reply's `finish` is one of the values that finish.py
+    defines.
+
+    `wanted`: the choices whose probabilities were requested.
 
     If the model (in `message.refusal`) or a content filter refused to answer, the reply has an `error`. If the body has
-    no content because all tokens went into reasoning or tool calls, the reply has an empty text. If it has no content
-    for any other reason, Malformed is raised. The reply's text is as the model wrote it; `reply_text.answer_of`
-    extracts the answer later.
+    no content because all tokens went into reasoning or tool calls, the reply has an empty text.
+
+    Raises Malformed or ErrorBody if the body contains no reply. Raises NoLogprobs if a reply with text lacks the
+    requested probabilities.
     """
     try:
         value = json.loads(body.decode("utf-8"))
@@ -224,8 +229,8 @@ def said(body: bytes) -> str:
 
 
 def listed_models(body: bytes) -> dict[str, str]:
-    """Return the models that the body of GET /models lists, as a mapping from each model's id to its `owned_by`. {} if
-    the body is not such a list."""
+    """Return the models that the body of GET /models lists, as a mapping from each model's id to its `owned_by`. Return
+    {} if the body is not such a list."""
     try:
         value = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):

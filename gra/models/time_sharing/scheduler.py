@@ -50,9 +50,11 @@ class Loader(Protocol):
 
 
 class Phased(Backend):
-    """A backend whose models are loaded one after the other by `loader`. `per_model`: limit on calls in flight to the
-    loaded model. If a server reports that its models are simulated, the backend writes a file to `folder`, so that a
-    resumed run knows it without loading a model."""
+    """A backend whose models take turns. `loader` loads one model at a time.
+
+    `per_model`: the limit on calls in flight to the loaded model. `folder`: the folder for a file that the backend
+    writes if a server reports that its models are simulated. The file tells a resumed run so without loading a model.
+    """
 
     def __init__(
         self,
@@ -108,8 +110,8 @@ class Phased(Backend):
             return await backend.chat(request)
 
     def queued(self, request: Request) -> float:
-        """Return the seconds that the call for `request` waited for its model's turn, and forget them: a second call
-        returns 0."""
+        """Return the seconds that the call for `request` waited for its model's turn. If this method is called a second
+        time for `request`, it returns 0."""
         return self._queued.pop(request.key, 0.0)
 
     def drain(self) -> None:
@@ -121,8 +123,8 @@ class Phased(Backend):
         return {"loads": dict(self.loads), "load_seconds": round(self._load_seconds, 3)}
 
     def gpu_seconds(self) -> float | None:
-        """Return the GPU-seconds of all turns so far, including loading: the seconds of each turn times the model's
-        GPUs. None without GPUs."""
+        """Return the GPU-seconds of all turns so far, including loading. Each turn counts its seconds times its model's
+        number of GPUs. Return None if no model uses GPUs."""
         return self._gpu_seconds or None
 
     @asynccontextmanager

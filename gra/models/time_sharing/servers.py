@@ -37,7 +37,8 @@ class PoolSettings(openai.PoolSettings):
 
 
 class ServerLoader:
-    """A `gra.models.time_sharing.scheduler.Loader`. Loading starts a server and waits until it is healthy; unloading stops it."""
+    """A `Loader` (scheduler.py) that starts a server to load a model, and stops the server to unload the model. Loading
+    ends when the server is healthy."""
 
     def __init__(self, settings: PoolSettings, runtime: ModelRuntime):
         self._settings, self._runtime = settings, runtime

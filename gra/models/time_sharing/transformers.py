@@ -26,8 +26,8 @@ class PoolSettings(transformers.PoolSettings):
 
 
 class TransformersLoader:
-    """A `gra.models.time_sharing.scheduler.Loader`. Its `load` makes a backend with a single model. The weights are
-    read only at the model's first call."""
+    """A `Loader` (scheduler.py) that loads a model into this process with transformers. The weights are read only at
+    the model's first call."""
 
     def __init__(self, settings: PoolSettings):
         self._settings = settings

@@ -123,7 +123,8 @@ def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Phased:
 
 
 class VllmLoader:
-    """A `gra.models.time_sharing.scheduler.Loader`. Loading starts a child process with an engine; unloading ends it."""
+    """A `Loader` (scheduler.py) that starts a child process with a vLLM engine to load a model, and ends the process to
+    unload the model."""
 
     def __init__(self, settings: PoolSettings, log_folder: str | None):
         self._settings, self._log_folder = settings, log_folder
