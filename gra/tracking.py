@@ -168,10 +168,11 @@ class Run:
         self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call the function `act` with the W&B run.
+        """Call the function `act` with the W&B run. `part`: the name of what `act` logs, if tracking can continue
+        without it.
 
-        If W&B fails, tracking ends, unless only one part was lost: then tracking continues without this part. That is
-        so if `part`, the name of what `act` logs, is given and W&B's service still runs.
+        If W&B fails, tracking ends. But if `part` is given and W&B's service still runs, only this part is missing, and
+        tracking continues.
         """
         if self._run is None:
             return

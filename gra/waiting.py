@@ -20,8 +20,8 @@ def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, aft
     """While the context lasts, report what the program waits for and for how many seconds.
 
     `what`: the text to report, or a function that returns it. A thread calls this function once a second. The function
-    returns None while there is nothing to wait for. A wait is reported once it has taken at least a second and at least
-    `after_s` seconds. It is reported again every `every_s` seconds.
+    returns None while there is nothing to wait for. A wait is first reported after at least a second and at least
+    `after_s` seconds, and then every `every_s` seconds.
     """
     stop = threading.Event()
 

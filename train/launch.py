@@ -252,7 +252,7 @@ class _Relay:
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """While the context lasts, collect the signals that this process receives in `heard`. Python allows this only
+        """While the context lasts, collect in `heard` the signals that this process receives. Python allows this only
         in the main thread. In other threads nothing is collected."""
         if threading.current_thread() is not threading.main_thread():
             yield self

@@ -41,8 +41,8 @@ def weights(sft: SftSettings) -> dict[str, float]:
 
 def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     """Divide `total` samples in proportion to `weights`, and return a whole number for each name. Samples that are left
-    after rounding down go to the names with the largest remainders. If remainders are equal, the first name gets the
-    sample.
+    after rounding down go to the names with the largest remainders. If remainders are equal, the alphabetically first
+    name gets the sample.
 
     The division is exact. A weight counts as the decimal number that the user wrote, so 0.1 is one tenth.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
-    """Return a subclass of TRL's trainer, with the changes that this module describes. `facts`: values that are written
+    """Return this project's subclass of TRL's trainer (see the module's docstring). `facts`: values that are written
     into every checkpoint's mark.
 
     The class is defined inside this function, because importing TRL takes seconds. With several processes, the last row

@@ -78,18 +78,18 @@ _ASIDE_OF_TEXT = tuple(name for name in ASIDE if name not in (*INPUTS, "task", "
 
 @lru_cache(10_000)
 def fold(name: object) -> str:
-    """Return a column's name in the form in which names are compared. This form is in lower case, has "_" for
+    """Return the normal form of a column's name, by which names are compared. It is in lower case, has "_" for
     separators, and has no "_text" or plural s at its end. Names in CHATS and MEDIA keep their s."""
     folded = re.sub(r"[\s_\-.]+", "_", str(name).strip().lower()).removesuffix("_text")
     return folded if folded in CHATS or folded in MEDIA else folded.removesuffix("s")
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """Return overrides that the user can type to map the columns of `record`; "" if no column fits. The names of these
-    columns are not known, so their values decide.
+    """Return Hydra overrides that the user can type to map the columns of `record`; "" if no column fits. The names of
+    these columns are not known, so their values decide.
 
     If a column holds a chat, the first such column is mapped. Otherwise the first two text columns are mapped to
-    instruction and response. If some text columns hold several words, those that hold a single word, e.g. a ticket
+    instruction and response. If some text columns hold several words, columns that hold a single word, e.g. a ticket
     number, are skipped.
     """
     if not isinstance(record, dict):
@@ -131,7 +131,7 @@ def override(name: str, column: str, key: str = "seeds.columns") -> str:
 
 
 def named(record: Mapping[str, Any], names: tuple[str, ...], holds: Callable[[Any], bool] | None = None) -> list[str]:
-    """Return the columns of `record` whose names, in the form of `fold`, are in `names`.
+    """Return the columns of `record` whose names are in `names`. Names are compared in their normal form (`fold`).
 
     If the function `holds` is given, only columns for whose value it returns True are returned. Without `holds`, if
     several columns match (as in merged data sets), the empty ones are left out. If all of them are empty, all are

@@ -156,9 +156,9 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """Return a line without consuming it. `place`: the number of the line, counted from 0 at the first line that
-        the method `take` has not consumed. Return None after the end of the file, and _TOO_LONG for a line of more than
-        MAX_ROW characters."""
+        """Return the line with the number `place` without consuming it. Line 0 is the first line that the method `take`
+        has not consumed. Return None after the end of the file, and _TOO_LONG for a line of more than MAX_ROW
+        characters."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

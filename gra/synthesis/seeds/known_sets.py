@@ -26,7 +26,7 @@ TAG_INSTRUCTION = (
 
 
 def alpaca(record: Any) -> list[Fields]:
-    """Read a record {instruction, input, output} of Alpaca. If it also has a `domain`, this is used if it is one of the
+    """Read a record {instruction, input, output} of Alpaca. A `domain` in the record is used only if it is one of the
     seven domains. The input "Noinput" means that there is no input, as in the original set."""
     given = input_text(record, "input")
     domain = mapping(record).get("domain")

@@ -21,7 +21,8 @@ def unmarked(fields: Fields) -> Fields:
     result says what was removed.
 
     If the instruction is a text in a chat template, only the question inside that text is kept. Reasoning and control
-    tokens are removed from the response. Raises BadRecord if nothing else is in the response, or if it is a tool call.
+    tokens are removed from the response. Raises BadRecord if the response contains nothing else, or if it is a tool
+    call.
     """
     turns = template_turns(fields.instruction)
     if turns and (

@@ -48,7 +48,7 @@ class Faults:
 
     def listed(self, most: int = 10) -> list[str]:
         """Return up to `most` lines, one for each of the commonest reasons. A line has the form "12 x REASON: line 1,
-        line 2, ...". If there are more reasons, a last line gives their number and the number of their records."""
+        line 2, ...". If there are more reasons, one last line counts the other reasons and their records."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:

@@ -41,8 +41,8 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """Return how many samples `spent_on_other` tokens would pay for, if `rows` samples cost `spent_here` tokens. Return
-    `rows` if `spent_here` is 0."""
+    """Return how many samples `spent_on_other` tokens pay for, if `rows` samples cost `spent_here` tokens. If
+    `spent_here` is 0, return `rows`."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 
