@@ -76,8 +76,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config that can be found without reading data, in the settings of the synthesis and in
-    the group `refine`."""
+    """Return all faults of the config that can be found without reading data. They concern the settings of the
+    synthesis and the group `refine`."""
     if "refine" not in config:
         problem = Problem("refine", "required, but not set", "set refine, e.g. refine.write=rewrite")
         return [problem, *checks.check(config, inputs)]
@@ -123,8 +123,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return the problems outside the config that would stop a run: unusable records, models that no server lists,
-    unreadable benchmark files. A part of the config for which `check` reports a fault is not tested here."""
+    """Return the problems outside the config that would stop a run: unusable records, models that no server lists, and
+    unreadable benchmark files. If `check` reports a fault in a part of the config, this part is not tested here."""
     if any(section not in config for section in checks.SECTIONS):
         return []
     seeds, _ = parse(SeedSettings, config["seeds"])
@@ -142,7 +142,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, the estimated calls of the run. The config must have passed `check`."""
+    """Return the estimated calls of the run, for `gra plan`. The config must have passed `check`."""
     refine = RefineSettings.model_validate(config["refine"])
     given = _parsed(config, inputs)
     seeds = given.seeds
@@ -153,8 +153,8 @@ def outlook(
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Refine the data set and write the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the
-    run cannot be completed, and SynthesisError if no sample was kept (NothingKept, with the reasons of the drops, if
-    the committee judged samples)."""
+    run cannot be completed. If no sample was kept, the error is NothingKept if the committee judged samples, else
+    SynthesisError."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

@@ -29,8 +29,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config. If the input `data` exists already, this also checks whether the recorded run
-    allows the changes of its settings."""
+    """Return all faults of the config. If the input `data` exists already, these include settings that cannot be
+    changed for the recorded run."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -60,13 +60,14 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:  # noqa: ARG001 -
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": a working folder of this stage holds nothing that is worth keeping, because it makes no calls."""
+    """Return "", because a working folder of this stage holds nothing that is worth keeping. The stage makes no
+    calls."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Decide all recorded proposals with the settings of the arm, and write the arm's data folder. Raises ConfigError
-    or StoreError if the arm cannot be decided, and NothingKept if the arm keeps no sample."""
+    """Decide all recorded proposals again with the changed settings (the arm), and write the arm's data folder. Raises
+    ConfigError or StoreError if the arm cannot be decided, and NothingKept if the arm keeps no sample."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     folder = inputs["data"]

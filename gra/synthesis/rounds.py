@@ -44,8 +44,8 @@ FRESH = 64  # accepted texts that are sent to the target pool together while the
 
 
 class Dedup(Interface):
-    """The interface to the target pool of the deduplication (gra/synthesis/dedup/pool.py). Only `unique` returns a
-    result, so its caller waits for it. The other methods may return before their work is done."""
+    """The interface through which the round loop uses the deduplication (gra/synthesis/dedup/pool.py). The caller waits
+    only for `unique`, which returns a result. The other methods may return before their work is done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -55,10 +55,10 @@ class Dedup(Interface):
 
 
 class Listener(Interface):
-    """Methods that the round loop calls to report progress. `stage`: called when a stage begins; the stages of a round
-    have names that begin with `round N`. `advance`: called when an item of the stage is finished. `heard`: called with
-    calls that belong to no proposal, for example the calls for a seed. `deduplicated`: called with the numbers of
-    distinct and of duplicate samples among the round's accepted samples."""
+    """The interface through which the round loop reports progress. `stage` is called when a stage begins. The stages of
+    a round have names that begin with `round N`. `advance` is called when an item of the stage is finished. `heard` is
+    called with calls that belong to no proposal, for example the calls for a seed. `deduplicated` is called with the
+    numbers of distinct and of duplicate samples among the round's accepted samples."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -68,8 +68,9 @@ class Listener(Interface):
 
 @dataclass
 class SeedAccount:
-    """What became of the seeds. `records`: the seeds in the pool. `failed`: the seeds that could not be annotated, each
-    with the reason. `calls`: the calls that were made before the first round."""
+    """What became of the seeds. `records`: the annotated seeds, with which the pool of records begins. `failed`: the
+    seeds that could not be annotated, each with the reason. `calls`: the calls that were made before the first
+    round."""
 
     records: list[Record] = field(default_factory=list)
     failed: list[tuple[Seed, str]] = field(default_factory=list)
@@ -78,8 +79,8 @@ class SeedAccount:
 
 @dataclass
 class Synthesis:
-    """The result of a run. `kept` and `rejected` are files of outcomes on disk, in the order of round and index. Each
-    rejected outcome has a reason."""
+    """The result of a run. `kept` and `rejected` are the outcomes of the proposals, in files on disk, in the order of
+    round and index. Each rejected outcome has a reason."""
 
     seeds: SeedAccount
     kept: Spool
@@ -95,11 +96,12 @@ class Synthesis:
 
 
 class Committee:
-    """Runs the rounds for one set of rules. Results depend only on the seeds, rules, models and replies.
+    """Runs the rounds of a synthesis under one set of rules. The results depend only on the seeds, the rules, the
+    models and the replies.
 
-    `folder`: where outcomes are stored during the run. `sample_filter`: a function that returns None to keep an
-    accepted sample, or (reason, detail) to drop it. `state`: the object in which the reviewers' statistics are counted;
-    pass one to read it during the run.
+    `folder`: where outcomes are stored during the run. `sample_filter`: a function that is called with each accepted
+    sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that counts the
+    reviewers' statistics. Pass one to read these statistics during the run.
     """
 
     def __init__(
@@ -122,7 +124,8 @@ class Committee:
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Annotate the seeds and run all rounds. The run ends early after a round that kept no sample, because a
-        further round would not do better. It also ends early if `synthesis.stop_when_blind` ends it."""
+        further round would not do better. It also ends early if the reviews carry no information and
+        `synthesis.stop_when_blind` is set."""
         if self._settings.dedup.against_seeds:  # so that the seeds are embedded while they are annotated
             self._dedup.prepare([_text_of(self._settings, seed.instruction, seed.response) for seed in seeds])
         account = await self._annotate_seeds(seeds)
@@ -276,8 +279,8 @@ class Committee:
 
 class Ahead:
     """Accepted samples of a round that wait to be annotated before the round ends. Towards the end of a round, fewer
-    calls are in flight than allowed, so there is room for their annotation calls. `most`: how many samples can wait.
-    The samples with the best scores wait, because they are least likely to be dropped as duplicates or surplus."""
+    calls are in flight than allowed, so there is room for annotation calls. `most`: how many samples can wait. Only the
+    samples with the best scores wait, because they are least likely to be dropped as duplicates or surplus."""
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
@@ -290,7 +293,8 @@ class Ahead:
         del self._best[: -self._most]
 
     def next(self) -> Call | None:
-        """Remove the waiting sample with the best score and return its annotation call; None if no sample waits."""
+        """Remove the waiting sample with the best score and return its annotation call. Return None if no sample
+        waits."""
         if not self._best:
             return None
         (call,) = next(annotate(self._best.pop()[-1], self._rules))
@@ -298,13 +302,13 @@ class Ahead:
 
 
 def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> int:
-    """Return how many proposals of the round may be started in all. This is the number of finished proposals, plus the
-    number that the missing samples are expected to need, with a margin of one standard deviation. `finished`: how many
-    proposals are finished; `accepted`: how many of these were accepted; `need`: how many accepted proposals the round
-    needs. The number affects only how many calls are wasted, never what the round contains.
+    """Return how many proposals of the round may be started in all. This is the number of finished proposals plus the
+    number that should yield the missing samples, with a margin of one standard deviation. The result affects only how
+    many calls are wasted, never what the round contains.
 
-    `usual`: the proportion of proposals that the previous round accepted. In the estimate, this proportion weighs as
-    much as WEIGHT proposals of this round.
+    `finished`: how many proposals are finished. `accepted`: how many of these were accepted. `need`: how many accepted
+    proposals the round needs. `usual`: the proportion of proposals that the previous round accepted. In the estimate,
+    this proportion weighs as much as WEIGHT proposals of this round.
     """
     rate, missing = (accepted + WEIGHT * usual) / (finished + WEIGHT), max(need - accepted, 1)
     return finished + math.ceil((missing + math.sqrt(missing * (1 - rate))) / rate)
@@ -317,7 +321,7 @@ def as_record(outcome: Outcome) -> Record:
 
 
 def dropped(outcome: Outcome, reason: str, detail: str) -> Outcome:
-    """Return an accepted sample changed to a rejected one, with the reason and detail of the rejection."""
+    """Return the accepted sample `outcome` as a rejected one, with the reason and detail of the rejection."""
     return replace(outcome, status="rejected", reason=reason, detail=detail)
 
 

@@ -13,8 +13,8 @@ from gra.synthesis.engine.driver import Driver
 
 
 async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
-    """If judges score by probabilities (synthesis.scoring=probability), check that the server of each judge in `models`
-    returns probabilities. Return the calls that this took. Raises ServerError if a server returns no probabilities."""
+    """Check that the server of each judge in `models` returns probabilities, and return the calls that this took. This
+    is done only with synthesis.scoring=probability. Raises ServerError if a server returns no probabilities."""
     checked = models if rules.settings.scoring == "probability" else ()
     return [
         call async for calls in engine.stream(gives_probabilities(model, rules) for model in checked) for call in calls
@@ -24,9 +24,9 @@ async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -
 async def annotate_seeds(
     engine: Driver, seeds: Sequence[Seed], rules: Rules, models: Sequence[str]
 ) -> AsyncIterator[tuple[Seed, Record | None, str, tuple[CallRecord, ...]]]:
-    """Annotate the seeds and yield, in their order, (seed, annotated record, fault, calls). If a seed cannot be
-    annotated, its record is None and `fault` says why; otherwise `fault` is "". The seed's id decides which model
-    annotates it."""
+    """Annotate the seeds and yield (seed, annotated record, fault, calls) for each seed, in the order of the seeds. If
+    a seed cannot be annotated, its record is None and `fault` says why. Otherwise `fault` is "". The seed's id decides
+    which model annotates it."""
     writers = candidates(models, rules.settings).annotator
     exchanges = (annotate_seed(s, stream(rules.seed, "annotator", s.id).choice(writers), rules) for s in seeds)
     order = iter(seeds)

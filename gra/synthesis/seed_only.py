@@ -49,8 +49,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the seed file or folder ({} for a hub data set). Its content belongs in the fingerprint, because it
-    decides the output."""
+    """Return the seed file or folder, or {} for a hub data set. Its content belongs in the fingerprint of the step,
+    because it decides the output."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 
@@ -67,7 +67,7 @@ def outlook(
     earlier: Sequence[Path],  # noqa: ARG001
     upstream: Upstream,  # noqa: ARG001
 ) -> Outlook:
-    """Return, for `gra plan`, how many records this stage is expected to write. The cost is zero, because the stage
+    """Return how many records this stage is expected to write, for `gra plan`. The cost is zero, because the stage
     calls no model."""
     seeds = SeedOnlySettings.model_validate(config).seeds
     known = [number for number in (seeds.limit, trial.count(seeds, inputs)) if number is not None]
@@ -75,13 +75,14 @@ def outlook(
 
 
 def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
-    """Return "": an unfinished folder of this stage holds no work worth keeping, because making it again costs
+    """Return "", because an unfinished folder of this stage holds no work worth keeping. Making it again costs
     nothing."""
     return ""
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the data folder. If inputs["seeds"] is given, a relative `seeds.path` is a path inside that folder.
+    """Write the seeds to a data folder. If `inputs` has a folder `seeds`, a relative `seeds.path` is a path inside that
+    folder.
 
     Raises ConfigError for an invalid config, and SeedError if the seeds cannot be loaded or none has an answer.
     """

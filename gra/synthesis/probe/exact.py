@@ -58,9 +58,9 @@ def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
 
     If the text marks its answer ("The answer is 72."), the marked answer is returned. Otherwise the arguments decide
     what counts as the answer. `choice`: whether the question lists options by letter. If so, only a letter at the
-    beginning of the text counts. If not, a text counts that consists of a number or of a word such as "yes". `whole`:
-    whether nothing else counts. If `choice` and `whole` are both False, these count too, in this order: a yes, no, true
-    or false at the beginning, the last number of the last sentence, and the last number of the whole text.
+    beginning of the text counts. If not, a text that is only a number or a word such as "yes" counts. `whole`: whether
+    nothing else counts. If `choice` and `whole` are both False, these count too, in this order: a yes, no, true or
+    false at the beginning, the last number of the last sentence, and the last number of the whole text.
     """
     text = text.strip()
     marks = list(_MARKED.finditer(text))

@@ -67,8 +67,8 @@ class Pair:
 
 def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
     """Return right and wrong items that no model wrote, at most `count` of each. They are spread evenly over the
-    domains and over the `kinds` of wrong items. There are fewer than `count` if for many questions no wrong item can be
-    made.
+    domains and over the `kinds` of wrong items. If no wrong item can be made for many of the questions, there are fewer
+    than `count`.
 
     For each wrong item there is a right item of the same question. So differences between questions do not affect the
     comparison of right and wrong items.

@@ -97,8 +97,8 @@ def independent(count: int, correlations: Sequence[float]) -> float | None:
 
 
 def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
-    """Return the proportion of right answers for each model that answered questions. Each model has this proportion for
-    all domains together ("all") and for each domain."""
+    """Return the proportion of right answers for each model that answered questions. It is given for all domains
+    together ("all") and for each domain."""
     found: dict[str, dict[str, Estimate | None]] = {}
     for author in dict.fromkeys(item.author for item in items if item.author is not None):
         own = [item for item in items if item.author == author]

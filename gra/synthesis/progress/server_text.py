@@ -12,8 +12,8 @@ _LONGEST = 120  # maximum characters of a reason
 
 
 def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return one text for each URL that has unhealthy models. It names the URL, these models and the reason for the
-    first of them."""
+    """Return one text for each server URL that has unhealthy models. It names the URL, its unhealthy models, and the
+    reason for the first of them."""
     models: dict[str, list[str]] = {}
     why: dict[str, str] = {}
     for server in servers:
@@ -24,8 +24,8 @@ def unhealthy(servers: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def limits(servers: Sequence[Mapping[str, Any]]) -> str:
-    """Return a text that gives, for each server with calls in flight, the number of these calls and its limit: "slm-a
-    3/16, slm-b 8/8"."""
+    """Return a text such as "slm-a 3/16, slm-b 8/8". For each server with calls in flight, it gives the number of these
+    calls and the server's limit."""
     busy = [s for s in servers if s["in_flight"]]
     several = {s["model"] for s in servers if sum(s["model"] == other["model"] for other in servers) > 1}
     named = [(f"{s['model']} at {s['url']}" if s["model"] in several else s["model"], s) for s in busy]

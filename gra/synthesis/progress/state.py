@@ -46,8 +46,8 @@ class Rates:
 
 
 class Window:
-    """Computes rates over the last `seconds` seconds. At intervals, the caller records (`look`) the totals since the
-    start of the run."""
+    """Computes rates over the last `seconds` seconds. The caller regularly records the totals since the start of the
+    run with the method `look`."""
 
     def __init__(self, seconds: float = WINDOW_S):
         self._seconds = seconds
@@ -70,23 +70,24 @@ class Window:
 
 
 def seconds_left(calls_wanted: float | None, calls_made: int, rate: float | None) -> float | None:
-    """Return how many seconds the remaining calls take at `rate` calls per second; None if this is unknown."""
+    """Return how many seconds the remaining calls take at `rate` calls per second. Return None if this cannot be
+    estimated."""
     if calls_wanted is None or rate is None or rate <= 0:
         return None
     return max(calls_wanted - calls_made, 0.0) / rate
 
 
 def calls_expected(calls_of_finished: int, finished: int, wanted: int | None) -> float | None:
-    """Return the expected number of calls of some items, if each takes as many calls as the finished items took on
-    average. `wanted`: the number of these items. `calls_of_finished`: the calls of the finished items. `finished`: the
-    number of finished items. None if no item is finished or `wanted` is None."""
+    """Return the expected number of calls for `wanted` items. Each item is assumed to take as many calls as the
+    finished items took on average. `finished`: the number of finished items. `calls_of_finished`: the calls of all
+    finished items together. Return None if no item is finished or `wanted` is None."""
     return None if not finished or wanted is None else calls_of_finished / finished * wanted
 
 
 @dataclass
 class Funnel:
     """Counts what became of the proposals of a round. `distinct` and `duplicates`: how many accepted proposals are
-    distinct and how many are duplicates; both are None until deduplication has run."""
+    distinct and how many are duplicates. Both are None until deduplication has run."""
 
     proposed: int = 0
     lost: dict[str, int] = field(default_factory=dict)
@@ -97,8 +98,8 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All numbers that are shown, as they are at one moment. `need`: how many items the stage must finish before it
-    ends; in a round, these items are accepted proposals."""
+    """All numbers of the progress display at one moment. `need`: how many items the stage must finish before it ends.
+    In a round, these items are accepted proposals."""
 
     stage: str
     round: int | None
@@ -126,8 +127,8 @@ class Snapshot:
 
 
 class State:
-    """A listener of the round loop that counts its events. The event loop's thread updates it; another thread may call
-    `snapshot`."""
+    """Counts what the round loop reports: stages that begin, items that are finished, and duplicates. The event loop's
+    thread updates the counts, and another thread may call `snapshot`."""
 
     def __init__(
         self,
@@ -167,7 +168,8 @@ class State:
         self._calls_before = self._calls()
 
     def advance(self, outcome: Outcome | None) -> None:
-        """Count one finished item of the stage. `outcome`: its outcome if the item is a proposal, else None."""
+        """Count one finished item of the stage. `outcome`: the outcome of the proposal, or None if the item is not a
+        proposal."""
         self._done += 1
         self._update_health()
         if outcome is None:

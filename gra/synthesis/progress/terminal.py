@@ -43,11 +43,11 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """A listener of the round loop that shows the run's `state`. It is a context manager; a separate thread updates the
-    display.
+    """Shows the progress of a run, which `state` counts. It receives the reports of the round loop (it is a `Listener`)
+    and is a context manager. A separate thread updates the display.
 
-    `folder`: the folder in which status.json is written; None: it is not written. `console`: the console that shows the
-    panel; None: standard error, if it is a terminal.
+    `folder`: the folder in which status.json is written, or None if it is not written. `console`: the console that
+    shows the panel. The default is standard error, if it is a terminal.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Progress:
             self.heard(outcome.calls)
 
     def heard(self, calls: Iterable[CallRecord]) -> None:
-        """Take note of finished calls. Anything unusual about their replies is logged, once per model."""
+        """Log what is unusual about the replies of finished calls. Each remark is logged once per model."""
         for text in self._remarks.see(calls):
             log.warning("%s", printable(text))
 
@@ -184,9 +184,9 @@ def line(s: Snapshot, ended: bool = False) -> str:
 
 
 def panel(s: Snapshot, ended: bool = False) -> RenderableType:
-    """Return the state as a panel. Below the panel is an empty line for the cursor, so that an echoed ^C does not break
-    the panel. `ended`: whether the run has ended; then the empty line and the rows of the running stage are left
-    out."""
+    """Return the progress of a run as a panel. Below the panel is an empty line for the cursor, so that an echoed ^C
+    does not break the panel. `ended`: whether the run has ended. If so, the empty line and the rows of the running
+    stage are left out."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.progress_bar import ProgressBar
@@ -248,8 +248,8 @@ def panel(s: Snapshot, ended: bool = False) -> RenderableType:
 
 
 def percent(done: int, total: int, ended: bool) -> int:
-    """Return `done` in percent of `total`, rounded down. `ended`: whether the stage has ended. If it has not, at most
-    99 is returned, because duplicates may still have to be replaced."""
+    """Return `done` as a percentage of `total`, rounded down. `ended`: whether the stage has ended. If it has not, the
+    result is at most 99, because duplicates may still have to be replaced."""
     return min(100 * done // total, 100 if ended and done >= total else 99)
 
 

@@ -93,7 +93,7 @@ def environment(edition: str | None) -> jinja2.Environment:
 
 @cache
 def compiled(step: str, edition: str | None) -> jinja2.Template:
-    """Return the compiled prompt of a step. Raises jinja2.TemplateError if it cannot be compiled."""
+    """Return the prompt of a step as a compiled template. Raises jinja2.TemplateError if it cannot be compiled."""
     return environment(edition).get_template(f"{step}.jinja")
 
 
@@ -132,9 +132,9 @@ def demonstrates(edition: str | None = None) -> bool:
 
 
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """Return the chat messages for `step`. `values`: the template's variables. If the prompt has the blocks for
-    demonstrations, each record of the variable `demonstrations` becomes two turns. Raises jinja2.UndefinedError if a
-    value that the prompt needs is missing."""
+    """Return the chat messages that are sent for `step`. `values`: the template's variables. If the prompt has blocks
+    for demonstrations, each record of the variable `demonstrations` becomes two messages. Raises jinja2.UndefinedError
+    if a value that the prompt needs is missing."""
     template = compiled(step, edition)
     context = template.new_context(values)
     messages: list[dict[str, str]] = []
@@ -154,7 +154,7 @@ def _add(messages: list[dict[str, str]], template: jinja2.Template, role: str, b
 
 
 def read_again() -> None:
-    """Clear the caches of prompt files, so that the files of the user's own folder are read again after a change."""
+    """Clear the caches of prompt files. So the files of the user's own folder are read again after a change."""
     for read in (_folders, environment, compiled, _guidance, has_examples, demonstrates, built_in):
         read.cache_clear()
 
@@ -174,16 +174,16 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """Return the path of a file of an edition. `name`: a step (the file is its prompt), or the name of another file. A
-    file in the user's own folder takes precedence."""
+    """Return the path of a file of an edition. `name`: the file's name, or the name of a step, which stands for the
+    file of its prompt. If the user's own folder has the file, this folder takes precedence."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
 
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
-    """Return the paths of all files that determine the messages, as {name: path}: the prompts of all steps of a
-    synthesis, the prompts of the steps in `more`, and the files that several prompts share. `more`: steps that a
+    """Return the paths of all files that determine the messages, as {name: path}. They are the prompts of all steps of
+    a synthesis, the prompts of the steps in `more`, and the files that several prompts share. `more`: steps that a
     synthesis does not have."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
@@ -191,7 +191,8 @@ def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, P
 
 
 def digest(edition: str | None = None, more: Sequence[str] = ()) -> str:
-    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: further steps, as for `sources`."""
+    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: steps that a synthesis does not have,
+    as for `sources`."""
     whole = hashlib.sha256()
     for name, path in sources(edition, more).items():
         whole.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

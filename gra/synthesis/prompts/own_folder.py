@@ -22,8 +22,8 @@ _JUDGES = ("annotate_seed", "check", "review", "adjudicate")  # their replies ne
 
 
 def faults(folder: str) -> list[Problem]:
-    """Return the faults of the folder. Its files are read again, because they may have changed since this process last
-    read them."""
+    """Return the faults of the user's own folder of prompts. Its files are read again, because they may have changed
+    since this process last read them."""
     prompts.read_again()
     environment, found = prompts.environment(folder), _Found()
     known = prompts.sources(folder, (prompts.REWRITE,))
@@ -88,7 +88,7 @@ class _Found:
 
     def unusable(self, path: Path, error: Exception) -> None:
         """Add the problem that a template cannot be compiled or rendered. `path`: the template's file. If the error
-        names a file, the problem names that file instead."""
+        names another file, the problem names that file."""
         said = str(error.message if isinstance(error, jinja2.TemplateError) else error)
         if isinstance(error, jinja2.TemplateSyntaxError):
             path, said = Path(error.filename or path), f"line {error.lineno}: {said}"

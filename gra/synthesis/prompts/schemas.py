@@ -41,8 +41,8 @@ class Instruction(_Form):
 
 
 class Judgement(_Form):
-    """Base class of the replies that judge a sample. Their texts may be shown to the adjudicator, but never become part
-    of a sample."""
+    """Base class of the replies that judge a sample. Their texts never become part of a sample, but the adjudicator may
+    see them."""
 
 
 class InstructionCheck(Judgement):
@@ -55,7 +55,8 @@ class InstructionCheck(Judgement):
 
 
 class ResponseReview(Judgement):
-    """Reply of `review.jinja` and `adjudicate.jinja`: written feedback, then six integers from 0 to 10."""
+    """The reply to `review.jinja` and `adjudicate.jinja` in the edition `classic`. It has written feedback, then six
+    integers from 0 to 10."""
 
     strengths: Comment
     weaknesses: Comment
@@ -77,13 +78,14 @@ class AnalysedCheck(Judgement):
 
     @property
     def comment(self) -> str:
-        """The text of `analysis`. In the edition `classic`, this text is called `comment`, so callers read it under
-        that name."""
+        """The text of `analysis`, under the name that this text has in the edition `classic`. So callers can use one
+        name for both editions."""
         return self.analysis
 
 
 class WeighedReview(Judgement):
-    """Reply of `review.jinja` and `adjudicate.jinja` in the edition `turns`: weaknesses before strengths, the scores last."""
+    """The reply to `review.jinja` and `adjudicate.jinja` in the edition `turns`. It has weaknesses, then strengths, and
+    the scores last."""
 
     weaknesses: Brief
     strengths: Brief
@@ -135,8 +137,8 @@ _REVIEWS = ("review", "adjudicate")
 
 
 def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
-    """Return the form of a reply to `step`; None if the reply is free text. `style`: how replies to the prompt are read
-    (prompts.Style). `solve`: the setting `synthesis.solve`."""
+    """Return the form (a pydantic model) of a reply to `step`, or None if the reply is free text. `style`: how replies
+    to the prompt are read (prompts.Style). `solve`: the setting `synthesis.solve`."""
     if style == "classic":
         return FORMS.get(step)
     return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
@@ -144,8 +146,9 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
-    """Return the JSON schema that is sent for `step`; None if the reply is free text. The schema requires all fields,
-    in the order in which the model must write them, and allows no others. The result is cached: do not modify it."""
+    """Return the JSON schema that is sent for `step`, or None if no form is expected of the reply. The schema requires
+    all fields, in the order in which the model must write them, and allows no others. The result is cached, so do not
+    modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None

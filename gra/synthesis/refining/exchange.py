@@ -33,15 +33,15 @@ class Task:
 
 
 def draw_task(seed: Seed, index: int, models: Sequence[str], rules: Rules) -> Task:
-    """Return the task of a record. Its roles are drawn from the record's id and the run's seed alone, so they do not
-    depend on the other records of the data set."""
+    """Return the task of refining one record. Its models are drawn from the record's id and the run's seed alone, so
+    they do not depend on the other records of the data set."""
     return Task(seed, index, assign(models, rules.settings, stream(rules.seed, "refine", seed.id)))
 
 
 def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> Exchange[tuple[Outcome, ...]]:
-    """Refine one record and return its outcomes: one for each response that was written, or a single one if the record
-    was dropped before any response was written. At most one outcome is accepted. An unusable reply raises no exception;
-    it only rejects the outcome, with a reason."""
+    """Refine one record and return its outcomes. There is one outcome for each response that was written, or a single
+    one if the record was dropped before any response was written. At most one outcome is accepted. If a reply is
+    unusable, the outcome is rejected with a reason, and no exception is raised."""
     seed = task.seed
     caller = Caller(seed.id, rules)
     draft = Outcome(
@@ -82,9 +82,8 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """Choose one of the accepted outcomes by the rule that the setting `refine.choose` names. Return all outcomes;
-    every outcome that was not chosen is rejected in the result. With choose=vote, all outcomes are rejected if too few
-    answers agree. Pure."""
+    """Choose one of the accepted outcomes by the rule that the setting `refine.choose` names. Return all outcomes, of
+    which only the chosen one is still accepted. With choose=vote, none is accepted if too few answers agree. Pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)

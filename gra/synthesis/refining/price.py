@@ -27,8 +27,8 @@ from gra.work import about
 def calls_of(
     refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
 ) -> dict[str, float]:
-    """Return the expected number of calls of each step, if all records are refined and `refine.answers` responses are
-    written and judged for each record. Pure.
+    """Return the expected number of calls of each step. It is assumed that all records are refined, and that
+    `refine.answers` responses are written and judged for each record. Pure.
 
     `records`: the number of records. `annotated`: whether the records already have a domain.
     """
@@ -56,8 +56,9 @@ def outlook(
     *,
     annotated: bool,
 ) -> Outlook:
-    """Return the estimate as text and figures. `records`: the number of records; None: unknown. `own`: the working
-    folder of this run, if it exists. `annotated`: as for `calls_of`."""
+    """Return the estimate for refining a data set, as text and figures. `records`: the number of records, or None if it
+    is unknown. `own`: the working folder of this run, if it exists. `annotated`: whether the records already have a
+    domain."""
     if records is None and refine.samples is None:
         return Outlook(["price: unknown, since an earlier step makes the records"])
     least = refine.samples if records is None else records

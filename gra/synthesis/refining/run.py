@@ -22,11 +22,12 @@ from gra.synthesis.watch import Watch
 
 
 class Refinery:
-    """Refines records under one set of rules. Results depend only on the records, the rules, the models and the replies.
+    """Refines the records of a data set under one set of rules. The results depend only on the records, the rules, the
+    models and the replies.
 
-    `folder`: where outcomes are stored during the run. `sample_filter`: a function that returns None to keep an
-    accepted sample, or (reason, detail) to drop it. `state`: the object in which the reviewers' statistics are counted;
-    pass one to read it during the run.
+    `folder`: where outcomes are stored during the run. `sample_filter`: a function that is called with each accepted
+    sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that counts the
+    reviewers' statistics. Pass one to read these statistics during the run.
     """
 
     def __init__(
@@ -46,8 +47,8 @@ class Refinery:
         self._shelf = shelf_for(rules.settings, rules.seed, [])  # built-in examples only, because records are judged
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Refine the records and return the result. If `refine.samples` is set and fewer samples were kept, `short` of
-        the result is [1], the number of the only round."""
+        """Refine the records and return the result. If fewer samples were kept than `refine.samples` asks for, `short`
+        of the result is [1], the number of the only round."""
         asked = await first_questions(self._engine, self._rules, asked_yes_no(self._models, self._rules.settings))
         self._listener.heard(asked)
         wanted = len(seeds) if self._settings.samples is None else self._settings.samples

@@ -54,7 +54,7 @@ class RefineSettings(Settings):
 
 
 def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in `synthesis` that have an effect in the stage `refine`. The data card shows them."""
+    """Return the part of the settings `synthesis` that has an effect in the stage `refine`. The data card shows it."""
     shown = {key: value for key, value in synthesis.items() if key not in WITHOUT_EFFECT}
     return shown | {
         "decoding": {k: v for k, v in synthesis["decoding"].items() if k not in ("keywords", "instruction")}
@@ -63,5 +63,6 @@ def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
 
 def needs_domain(refine: RefineSettings, synthesis: SynthesisSettings) -> bool:
     """Return whether a record without a domain must be annotated. This is so if responses are reviewed, because the
-    reviewers' prompts show the domain, and with choose=vote, which applies only to checkable domains."""
+    reviewers' prompts show the domain. It is also so with choose=vote, because only checkable domains are decided by
+    vote."""
     return synthesis.review or refine.choose == "vote"

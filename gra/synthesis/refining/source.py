@@ -16,16 +16,16 @@ OURS = Columns(
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
     """Return the settings with which the data set is read. If the path in `settings` is a data folder of this project,
-    and neither columns nor a format are set, these are `settings` with the columns of such a folder. Otherwise,
-    `settings` is returned unchanged."""
+    and neither columns nor a format are set, the result also names the columns of such a folder. Otherwise, `settings`
+    is returned unchanged."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})
 
 
 def data_folder(settings: SeedSettings, base: Path | None) -> Path | None:
-    """Return the data folder of this project to which the path in `settings` leads: the path can be the folder or its
-    data/train.parquet. None if the path is other data."""
+    """Return the data folder of this project to which the path in `settings` leads. The path can be the folder or its
+    data/train.parquet. Return None if the path leads to other data."""
     if settings.path is None or settings.hub is not None:
         return None
     path = resolve(settings.path, base)

@@ -22,8 +22,8 @@ _AROUND = " \t*_\"'`$"
 
 
 def final_answer(response: str) -> str | None:
-    """Return the final answer of a response, normalised for comparison: in lower case, and without quotes, dollar
-    signs, commas within numbers and a full stop at the end. None if the response states no final answer."""
+    """Return the final answer of a response, normalised for comparison. It is in lower case. Quotes, dollar signs,
+    commas within numbers and a full stop at the end are removed. Return None if the response states no final answer."""
     found = list(_MARKS.finditer(response))
     if not found:
         return None
@@ -35,8 +35,8 @@ def final_answer(response: str) -> str | None:
 
 def vote(responses: Sequence[str]) -> tuple[int, float | None]:
     """Return the index of the first response with the most frequent final answer, and the proportion of all final
-    answers that equal this one. If several are equally frequent, the one that occurs first wins. If no response has a
-    final answer, return 0 and None."""
+    answers that equal this one. If several answers are equally frequent, the one that occurs first wins. If no response
+    has a final answer, return 0 and None."""
     answers = [final_answer(response) for response in responses]
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:

@@ -21,13 +21,15 @@ from gra.synthesis.rounds import Committee, Synthesis
 
 @dataclass
 class Undecided:
-    """What cannot be decided for an arm, because a run with its settings would have made calls that the recorded run
-    did not make. If all fields are zero, empty or False, the arm's data equal, byte for byte, the data of such a run.
+    """What cannot be decided for an arm (a set of changed settings). A run with these settings would have made calls
+    that the recorded run did not make. If all fields are zero, empty or False, the arm's data equal, byte for byte, the
+    data of such a run.
 
-    `proposals`: number of undecided proposals by reason. `annotations`: number of samples that the arm keeps although
-    the recorded run never annotated them. `used_up`: numbers of the rounds that end with too few samples because the
-    recorded run made no further proposal. `other_pool`: numbers of the rounds at whose start the recorded run had
-    another pool than the arm has. `roles`: whether a run with the arm's settings would draw another adjudicator.
+    `proposals`: for each reason, the number of proposals that it leaves undecided. `annotations`: the number of samples
+    that the arm keeps although the recorded run never annotated them. `used_up`: the numbers of the rounds that end
+    with too few samples because the recorded run made no further proposal. `other_pool`: the numbers of the rounds that
+    the arm begins with another pool of records than the recorded run had. `roles`: whether a run with the arm's
+    settings would draw another adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)
@@ -54,8 +56,8 @@ class Undecided:
 
 
 class Arm(Committee):
-    """Runs the rounds of one arm. Afterwards, the attribute `undecided` says what the recorded run could not decide.
-    `had_reviewers`: the number of reviewers in the recorded run."""
+    """Runs the rounds of one arm (a set of changed settings). Afterwards, the attribute `undecided` says what the
+    recorded run could not decide. `had_reviewers`: the number of reviewers in the recorded run."""
 
     def __init__(self, *arguments: Any, recording: Recording, had_reviewers: int, **options: Any):
         super().__init__(*arguments, **options)

@@ -16,14 +16,14 @@ SOURCES = ("seeds", "benchmarks", "probe")  # inputs of the recorded run, found 
 
 
 def recorded_synthesis(folder: Path) -> dict[str, Any]:
-    """Return the section `synthesis` of the recorded config. It is not parsed, so that an arm can change it first.
-    Raises ConfigError if no synthesis made the folder."""
+    """Return the section `synthesis` of the config with which the folder was made. It is not parsed, so that an arm (a
+    set of changed settings) can change it first. Raises ConfigError if no synthesis made the folder."""
     return dict(recorded_config(folder)["synthesis"])
 
 
 def recorded(folder: Path, runtime: Mapping[str, Any]) -> SynthesisConfig:
-    """Return the recorded config, parsed. Its section `runtime` is replaced by the section `runtime` of this run.
-    Raises ConfigError if no synthesis made the folder."""
+    """Return the parsed config with which the folder was made. Its section `runtime` is replaced by the argument
+    `runtime`. Raises ConfigError if no synthesis made the folder."""
     return parsed({**recorded_config(folder), "runtime": runtime})
 
 
@@ -41,9 +41,9 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 
 def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the input folders of the recorded run, by name. The folder of an input is taken from `given`. If `given`
-    lacks the input, it is the folder that the manifest names or, if that is gone, a folder of the same name next to the
-    data folder. Raises ConfigError if neither folder exists."""
+    """Return the input folders of the recorded run, by name. If `given` has the input, its folder is taken from there.
+    Otherwise it is the folder that the manifest names. If this is gone, it is a folder of the same name next to the
+    data folder. Raises ConfigError if an input is in none of these places."""
     manifest = read_json(folder / MANIFEST)
     found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
     for name, entry in manifest["inputs"].items():

@@ -39,9 +39,12 @@ class NotRecorded(Exception):
 
 
 class Replies:
-    """Takes the place of the engine in a replay: it runs exchanges (generators that yield calls) one after the other,
-    and takes all replies from the journal of a finished run. If a reply is missing, `NotRecorded` is raised inside the
-    exchange, which can handle it. Raises StoreError if the journal cannot be read. Call `close` at the end."""
+    """Takes the place of the engine when a finished run is replayed. All replies come from the journal of the run.
+    Exchanges (generators that yield calls) are run one after the other.
+
+    If a reply is missing, `NotRecorded` is raised inside the exchange, which can handle it. Raises StoreError if the
+    journal cannot be read. Call `close` at the end.
+    """
 
     concurrency = 1
 
@@ -110,8 +113,8 @@ class Silent:
 
 
 class InThread:
-    """A `TargetPool` in this process whose search for duplicates runs in a thread, so that it does not block the event
-    loop."""
+    """A `TargetPool` (the deduplication) in this process that searches for duplicates in a thread. So the search does
+    not block the event loop."""
 
     def __init__(self, pool: TargetPool):
         self._pool = pool
@@ -125,8 +128,8 @@ class InThread:
 @dataclass
 class Recording:
     """What the replay of a recorded run collects. `proposals`: for each round, the outcomes of its proposals before
-    decontamination and deduplication. `added`: for each round, the records that it added to the pool. `result`: the
-    kept and dropped samples."""
+    decontamination and deduplication. `added`: for each round, the records that it added to the pool of records.
+    `result`: the kept and dropped samples."""
 
     proposals: list[Spool] = field(default_factory=list)
     added: list[list[Record]] = field(default_factory=list)
@@ -141,7 +144,7 @@ class Recorder(Committee):
         self._recording = recording
 
     async def record(self, seeds: Sequence[Seed]) -> None:
-        """Replay the run. Raises StoreError if the journal lacks a call; the error names the first such call."""
+        """Replay the run. Raises StoreError if the journal lacks a call. The error names the first such call."""
         try:
             self._recording.result = await self.run(seeds)
         except NotRecorded as missing:

@@ -36,8 +36,8 @@ _ONLY_OFF = ("review", "adjudicate")
 def settings_of(
     recorded: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[SynthesisSettings | None, list[Problem]]:
-    """Return two values: the `recorded` settings with the `changes` applied (None if there are faults), and all faults
-    of the changes."""
+    """Return the `recorded` settings with the `changes` applied, and all faults of the changes. If there are faults,
+    None is returned in place of the settings."""
     wrong = [
         Problem(
             f"regate.{key}",
@@ -78,9 +78,9 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
-    """Return the outcome that the proposal has with these `settings`, which come from `settings_of`. Only the first
-    `settings.reviewers` of the recorded reviewers count, because a run with this number of reviewers would draw exactly
-    these."""
+    """Return the outcome that a recorded proposal has with other `settings`, which come from `settings_of`. Only the
+    first `settings.reviewers` of the recorded reviewers count, because a run with this number of reviewers would draw
+    exactly these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(
@@ -135,8 +135,8 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
 
 def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
-    """Return the recorded roles, without the reviewers and the adjudicator that a run with these `settings` would not
-    have."""
+    """Return the roles that a run with these `settings` would have. They are the recorded roles without the reviewers
+    and the adjudicator that such a run would not have."""
     count = settings.reviewers if settings.review else 0
     return replace(
         recorded,
@@ -146,8 +146,7 @@ def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
 
 
 def calls_of(calls: Collection[CallRecord], steps: Collection[str], roles: Roles) -> tuple[CallRecord, ...]:
-    """Return the recorded `calls` that a run with these `roles` would also have made. `steps`: only calls of these
-    steps are returned."""
+    """Return the recorded `calls` of the given `steps` that a run with these `roles` would also have made."""
     present = {"generator", "adjudicator", *(f"reviewer-{n}" for n in range(1, len(roles.reviewers) + 1))}
     made = (call for call in calls if call.role in present or call.role.startswith("checker-"))
     return tuple(call for call in made if call.step in steps)

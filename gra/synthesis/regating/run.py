@@ -37,8 +37,8 @@ log = logging.getLogger("gra.synthesis")
 @dataclass
 class Decided:
     """What the gate decides with one combination of settings. `material`: the config and rules with these settings.
-    `result`: the kept and rejected samples, in files; call `result.remove()` when they are no longer needed.
-    `undecided`: proposals whose decision needs a call that was not recorded."""
+    `result`: the kept and rejected samples, which are stored in files. Call `result.remove()` when they are no longer
+    needed. `undecided`: what cannot be decided, because it needs a call that was not recorded."""
 
     material: Material
     result: Synthesis
@@ -47,8 +47,9 @@ class Decided:
 
 
 class RecordedRun:
-    """The recorded run of the data folder `folder`. It is a context manager; its method `arm` decides one arm. `work`:
-    a folder for temporary files, which is removed at the end.
+    """A finished run whose proposals can be decided again. It is a context manager, and its method `arm` decides one
+    arm (a set of changed settings). `folder`: the data folder of the run. `work`: a folder for temporary files, which
+    is removed at the end.
 
     Raises ConfigError if no synthesis made the folder, and StoreError if its journal does not reproduce its data.
     """
@@ -90,8 +91,8 @@ class RecordedRun:
         self._stack.close()
 
     def arm(self, changes: Mapping[str, Any]) -> Decided:
-        """Decide the arm with these changed settings. Raises ConfigError if a setting cannot be changed after the
-        run."""
+        """Decide all proposals of the run with the changed settings `changes`. Raises ConfigError if a setting cannot
+        be changed after the run."""
         settings, problems = settings_of(self._synthesis, changes)
         if settings is None:
             raise ConfigError(problems)

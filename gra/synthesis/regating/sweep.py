@@ -37,8 +37,8 @@ Arm = dict[str, Any]  # changed setting -> value
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the command and return its exit code. Raises ConfigError for invalid arms, and StoreError if the recorded run cannot be
-    read."""
+    """Run the command `gra regate` and return its exit code. Raises ConfigError if an arm (a combination of settings)
+    is invalid, and StoreError if the recorded run cannot be read."""
     given = _parser().parse_intermixed_args(list(words))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
@@ -89,7 +89,7 @@ class _New(logging.Filter):
 
 @contextmanager
 def each_warning_once() -> Iterator[None]:
-    """Log each different warning only once during the block, because every arm would repeat the warnings about the
+    """Log each different warning only once during the block. Otherwise every arm would repeat the warnings about the
     recorded run."""
     filters = [(handler, _New()) for handler in logging.getLogger().handlers]
     for handler, new in filters:
@@ -102,8 +102,9 @@ def each_warning_once() -> Iterator[None]:
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
-    """Return an arm for every combination of the values in `words`, which have the form `KEY=VALUE[,VALUE ...]`.
-    Without words, return one arm without changes. Raises ConfigError for a word that is not of this form."""
+    """Return an arm for every combination of the values in `words`. Each word has the form `KEY=VALUE[,VALUE ...]`, and
+    an arm is a dict with one value for each key. Without words, return one arm without changes. Raises ConfigError if a
+    word does not have this form."""
     import yaml
 
     problems, axes = [], {}
@@ -128,8 +129,8 @@ def name_of(arm: Mapping[str, Any]) -> str:
 
 
 def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
-    """Return the arm's row of the table. `accepted_share`: the proportion of proposals that were accepted.
-    `accepted_share_most`: what this proportion is if all undecided proposals are accepted too."""
+    """Return the arm's row of the table. `accepted_share` is the proportion of proposals that were accepted.
+    `accepted_share_most` is what this proportion would be if all undecided proposals were accepted too."""
     stats, undecided = decided.stats, decided.undecided
     proposals, open_ones = stats["proposals"], undecided.proposals.total()
     return {
@@ -145,8 +146,8 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 
 def said(name: str, entry: Mapping[str, Any]) -> str:
-    """Return an arm's line for the terminal. It begins with the proportion of accepted proposals, not with the number
-    of kept samples, because a round ends as soon as it has enough samples, so most arms keep the same number."""
+    """Return an arm's line for the terminal. It begins with the proportion of accepted proposals. The number of kept
+    samples says less, because a round ends as soon as it has enough samples, so most arms keep the same number."""
     share, most = entry["accepted_share"], entry["accepted_share_most"]
     accepted = "-" if share is None else f"{100 * share:.0f} %" + ("" if most == share else f" to {100 * most:.0f} %")
     undecided = f", {entry['undecided']:,} undecided" if entry["undecided"] else ""
@@ -164,8 +165,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path, mark: str) -> None:
-    """Plot the proportion of accepted proposals against the numeric setting that has the most different values, with a
-    line for each combination of the other settings. `mark` is added to the label of the axis."""
+    """Plot the proportion of accepted proposals against one setting. This is the numeric setting that has the most
+    different values. There is a line for each combination of the other settings. `mark` is added to the label of the
+    vertical axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -31,7 +31,7 @@ def echoes(
     hidden: Iterable[str] = (),
     least: int = 1,
 ) -> bool:
-    """Return whether `text` is a piece of a turn of the conversation, or begins with the lead of a user turn.
+    """Return whether `text` is a piece of the conversation (see `pieces`), or begins like a user turn (see `lead`).
 
     `filled`: texts that were filled into the template of a turn. `hidden`: texts whose lines a reply may repeat, such
     as the instruction that it answers. `least`: the number of words from which a text can count as a piece.
@@ -56,8 +56,8 @@ def echoes(
 
 
 def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
-    """Return whether some piece of the conversation begins with the words of `text`. If `text` has fewer than `least`
-    words, the result is False."""
+    """Return whether some piece of the conversation (see `pieces`) begins with the words of `text`. If `text` has fewer
+    than `least` words, the result is False. `hidden`: texts whose lines a reply may repeat."""
     if len(mine := words(text)) < least:
         return False
     masked = _Masked(hidden)
@@ -66,9 +66,9 @@ def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden:
 
 
 def may_hold(folded: str, parts: Iterable[str]) -> bool:
-    """Return whether each of the words `parts` occurs in a text, possibly inside a longer word. `folded`: the text,
-    casefolded. If the result is False, the text certainly lacks one of the words. This check is much faster than
-    splitting the text into words."""
+    """Return whether a text may contain all the words `parts`. `folded`: the casefolded text. If the result is False,
+    the text certainly lacks one of the words. If it is True, a word may still occur only inside a longer word. This
+    check is much faster than splitting the text into words."""
     return all(map(folded.__contains__, parts))
 
 
@@ -111,8 +111,8 @@ def _flat(text: str) -> str:
 
 @lru_cache(64)
 def pieces(turn: str) -> frozenset[tuple[str, ...]]:
-    """Return the pieces of a turn as tuples of words: the turn, its lines and their sentences, each with and without
-    its label and tags."""
+    """Return the pieces of a turn, each as a tuple of words. They are the turn, its lines and their sentences, each
+    with and without its label ("Task: ...") and tags."""
     texts = {turn}
     for line in turn.splitlines():
         bare = _TAG.sub(" ", line)
@@ -122,9 +122,9 @@ def pieces(turn: str) -> frozenset[tuple[str, ...]]:
 
 
 def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of the turn's first sentence, up to the first text that was filled in. `filled`: these texts. If
-    one occurs several times in the turn, its last occurrence counts, because a keyword can also be a word of the
-    template's own sentence."""
+    """Return the words of the turn's first sentence, up to the first text that was filled in. `filled`: the texts that
+    were filled in. If one of them occurs several times in the turn, its last occurrence counts, because a keyword can
+    also be a word of the template's own sentence."""
     places = [place for part in filled if (place := turn.rfind(part)) != -1]
     own = turn[: min(places, default=len(turn))]
     return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])

@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 class Repaired(NamedTuple):
     """The result of `repaired`. `text`: the repaired JSON text. `restored`: the number of backslashes that were
-    doubled. `unsure`: the text around the first escape that has two possible meanings, or None."""
+    doubled. `unsure`: the text around the first escape that has two possible meanings, or None if there is none."""
 
     text: str
     restored: int = 0
@@ -46,8 +46,8 @@ class Repaired(NamedTuple):
 
 
 def repaired(text: str) -> Repaired:
-    """Return `text` with backslashes doubled where the model meant a backslash, but JSON would read an escape such as a
-    tab. `text`: JSON, with or without prose around it."""
+    """Return `text` with single backslashes doubled where JSON would misread them. The model meant a backslash there,
+    but JSON would read an escape such as a tab. `text`: JSON, with or without prose around it."""
     if "\\" not in text:
         return Repaired(text)
     parts: list[str] = []
@@ -64,9 +64,9 @@ def repaired(text: str) -> Repaired:
 
 
 def damaged(value: str) -> str | None:
-    """Return the text around the first sign of a lost backslash in `value`, a decoded text; None if there is none. Such
-    a sign is a control character that a text should not have, or a tab or line end where a LaTeX command lost its
-    backslash and first letter."""
+    """Return the text around the first sign of a lost backslash in the decoded text `value`. Return None if there is no
+    sign. A sign is a control character that a text should not have. A tab or line end is a sign too, where a LaTeX
+    command lost its backslash and first letter."""
     if value.isprintable():  # no control character at all
         return None
     if (control := _CONTROL.search(value)) is not None:
@@ -93,7 +93,8 @@ class _Body:
         self._paths = [found.span() for found in _PATH.finditer(raw) if _is_path(found[0])]
 
     def read(self) -> str:
-        """Return the content of the JSON string, with each single backslash doubled if the model meant a backslash."""
+        """Return the content of the JSON string. Each single backslash that the model meant as a backslash is
+        doubled."""
         return _ESCAPE.sub(self._one, self._raw)
 
     def _one(self, escape: re.Match[str]) -> str:

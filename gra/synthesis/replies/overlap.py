@@ -16,20 +16,20 @@ SHORT, COPIED_SHORT = 15, 0.85  # larger for at most SHORT words: similar short 
 
 
 def copied(text: str, *shown: str) -> bool:
-    """Return whether `text` counts as a copy: the texts `shown` cover a larger proportion of it than `most_covered`
-    allows."""
+    """Return whether `text` counts as a copy of the texts `shown`. It does if the proportion of its words that they
+    cover (`covered`) is larger than `most_covered` allows."""
     return covered(text, *shown) > most_covered(words(text))
 
 
 def most_covered(mine: Sequence[str]) -> float:
-    """Return the largest proportion of covered words that a text may have without counting as a copy. `mine`: the words
-    of the text."""
+    """Return the largest proportion of covered words (see `covered`) that a text may have without counting as a copy.
+    `mine`: the words of the text."""
     return COPIED_SHORT if len(mine) <= SHORT else COPIED
 
 
 def covered(text: str, *shown: str) -> float:
-    """Return the proportion of the words of `text` that belong to a sequence of NGRAM words that one of the texts
-    `shown` contains too. Return 0 if `text` has fewer than NGRAM words."""
+    """Return the proportion of the words of `text` that the texts `shown` cover. A word is covered if it belongs to a
+    sequence of NGRAM words that one of these texts contains too. Return 0 if `text` has fewer than NGRAM words."""
     mine = words(text)
     if len(mine) < NGRAM:
         return 0.0

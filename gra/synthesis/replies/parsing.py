@@ -41,8 +41,8 @@ _NOTHING = re.compile(
 
 
 class Read(NamedTuple):
-    """What was read from a reply. `form`: the form, or None. `fault`: if there is no form, the reason in a few words.
-    `notes`: remarks for the statistics (backslashes restored, unexpected fields)."""
+    """What was read from a reply. `form`: the parsed form, or None if there is a fault. `fault`: the fault in a few
+    words, or None. `notes`: remarks for the statistics (backslashes restored, unexpected fields)."""
 
     form: BaseModel | None
     fault: str | None
@@ -50,8 +50,8 @@ class Read(NamedTuple):
 
 
 def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
-    """Return the answer in the reply, without reasoning and control tokens (models/openai/reply_text.py), or the
-    reply's fault."""
+    """Return the answer in the reply, or the reply's fault. Control tokens and, if `thoughts` is true, reasoning are
+    removed from the answer (models/openai/reply_text.py)."""
     if reply.error is not None:
         return Answer("", fault=f"refused: {reply.error[:200]}")
     if normal(reply.finish) == "length" and reply.text.strip():
@@ -65,8 +65,8 @@ def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
 
 
 def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[BaseModel | None, str | None]:
-    """Return (form, None), or (None, the fault in a few words). `thoughts`: whether reasoning before the answer is
-    removed first."""
+    """Return the reply parsed as `form`, and None. If the reply has a fault, return None and the fault in a few words.
+    `thoughts`: whether reasoning before the answer is removed first."""
     answer = answer_in(reply, thoughts)
     if answer.fault is not None:
         return None, answer.fault

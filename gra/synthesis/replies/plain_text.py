@@ -48,8 +48,8 @@ _SECOND = re.compile(r"\n\s*(?:2[.):]|\(2\))\s+")
 
 
 def plain_form(step: str, text: str, values: Mapping[str, Any]) -> Read:
-    """Return the form of `step` that the reply `text` contains, or the fault. `values`: the values that were filled
-    into the prompt."""
+    """Turn the plain text `text` of a reply into the form of `step`, and return the form or the fault. `values`: the
+    values that were filled into the prompt."""
     if _is_form(text):
         found = form_in(text, _FORMS[step])
         return Read(found.form, found.fault, (*found.notes, "a form in place of plain text"))
@@ -75,9 +75,12 @@ def _is_form(text: str) -> bool:
 
 
 def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple[str, ...]]:
-    """Return two values: the first three different keywords of a reply (a comma-separated line or the lines of a list),
-    and notes on what was changed. If there are too few because the reply repeats keywords, topics of the prompt
-    (`topics`) are added. They are added only if at least one keyword of the reply is not one of these topics."""
+    """Return the first three different keywords of a reply, and notes on what was changed. The reply is a
+    comma-separated line or a list with a keyword on each line.
+
+    If the reply repeats keywords and so has too few different ones, topics of the prompt (`topics`) are added. They are
+    added only if at least one keyword of the reply is not one of these topics.
+    """
     body, notes = _bare(text)
     lines = [line for line in body.splitlines() if line.strip()]
     listed = len(lines) >= 3 and all("," not in line for line in lines[:3])
@@ -100,7 +103,7 @@ def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple
 
 
 def task_in(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return two values: the task in the reply, without an answer or other tasks after it, and notes on what was
+    """Return the task in the reply, and notes on what was removed. An answer or other tasks after the task are
     removed."""
     body, notes = _bare(text)
     if (answer := _ANSWER.search(body)) is not None and body[answer.end() :].strip() and body[: answer.start()].strip():

@@ -42,8 +42,8 @@ FAULTS = {
 
 
 class Reading(NamedTuple):
-    """What `read` found. `value`: the form of the reply, or its text if the step has no form; None if there is a
-    `fault`. `notes`: what was unusual about the reply."""
+    """What `read` found in a reply. `value`: the parsed form of the reply, or its text if the step has no form. It is
+    None if there is a `fault`. `notes`: what was unusual about the reply."""
 
     value: BaseModel | str | None
     fault: str | None
@@ -59,9 +59,9 @@ def read(
     values: Mapping[str, Any] | None = None,
     style: Style = "classic",
 ) -> Reading:
-    """Return the usable value of `reply` for `step`, or the fault. `thoughts`: whether reasoning before the answer is
+    """Return the usable value of the reply to `step`, or its fault. `thoughts`: whether reasoning before the answer is
     removed (`pool.strip_think`). `prompt`: the messages that were sent. `values`: the values that were filled into
-    them. `style`: how replies to this prompt are read (prompts.Style)."""
+    these messages. `style`: how replies to this prompt are read (prompts.Style)."""
     values = values or {}
     form = form_of(step, style, bool(values.get("solve")))
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]
@@ -84,5 +84,5 @@ def read(
 
 
 def kind_of(fault: str) -> str:
-    """Return the name that stats.json uses for a fault: a value of FAULTS, or "form" for any other fault."""
+    """Return the name under which stats.json counts a fault. It is a value of FAULTS, or "form" for any other fault."""
     return FAULTS.get(fault.partition(":")[0], "form")

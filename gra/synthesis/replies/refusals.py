@@ -59,8 +59,8 @@ def is_refusal(text: str) -> bool:
 
 
 def asks_back(text: str, instruction: str) -> bool:
-    """Return whether the response only asks for more information than `instruction` gives. Only English requests are
-    recognised."""
+    """Return whether the response only asks for more information, in place of an answer to `instruction`. Only English
+    requests are recognised."""
     plain = _plain(text)
     short = len(plain.split(" ")) <= 2 * MOST_WORDS
     return short and _ASKS_BACK.match(plain) is not None and _MAY_ASK.search(instruction) is None

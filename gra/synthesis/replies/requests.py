@@ -74,8 +74,8 @@ _SPOKEN_OF = (
 
 
 def asks_for_something(text: str) -> bool:
-    """Return whether the text may ask for something. The result is False only if nothing in the text asks, and either
-    every sentence is clearly a statement or the whole text is a title ("Implementing a new measure ...")."""
+    """Return whether the text may ask for something. It asks for nothing if it contains no request, and either every
+    sentence is clearly a statement or the whole text is a title ("Implementing a new measure ...")."""
     sentences = [sentence for sentence in _SENTENCE.split(text.strip()) if sentence.strip()]
     titled = len(sentences) == 1 and _TITLE.match(text.strip()) is not None
     stated = titled or all(map(_is_stated, sentences))
@@ -95,7 +95,7 @@ def speaks_of_prompt(text: str) -> bool:
 
 def speaks_of_request(response: str, instruction: str) -> str | None:
     """Return the words in which a response talks about the request ("The user's instruction is complete.") instead of
-    fulfilling it. None if there are no such words, or if the instruction itself is about users, assistants or
+    fulfilling it. Return None if there are no such words, or if the instruction itself is about users, assistants or
     instructions."""
     found = _OF_REQUEST.search(response)
     return found[0].strip() if found is not None and not _ABOUT_REQUESTS.search(instruction) else None

@@ -18,13 +18,15 @@ _ANSWERS = re.compile(r"[\n:=]|[.!?]\s+\S")  # a list, a label, a calculation or
 
 
 def restates(response: str, instruction: str) -> bool:
-    """Return whether `response` repeats the instruction or a large part of it, e.g. "A market with bread." as the
-    response to "Name a market with bread."
+    """Return whether `response` repeats the instruction, or a large part of it, in place of an answer. An example is "A
+    market with bread." as the response to "Name a market with bread."
 
-    If the instruction contains a text to work on ("Correct: ..."), a good answer can repeat most of this text. So a
-    response that repeats most of the instruction is refused only if it also contains the instruction's first and last
-    words. Two kinds of responses are refused without this condition: a response that begins like the instruction, and a
-    response that is a part of an instruction without such a text.
+    Three kinds of responses count as repeating: a response that begins like the instruction, a response that is a part
+    of the instruction, and a response that repeats most of the instruction, including its first and last words.
+
+    If the instruction contains a text to work on ("Correct: ..."), a good answer can be a part of this text or repeat
+    most of it. So a response that is a part of such an instruction does not count. For the same reason, the third kind
+    requires the first and last words.
     """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:

@@ -58,8 +58,8 @@ _LIST = re.compile(r"\w\s*[;\n]\s*\w|(?:[^\W\d_][^,]*,\s*){2,}[^\W\d_]|\s[|•·
 def fault_in(
     step: str, value: BaseModel | str, prompt: Sequence[Mapping[str, str]], values: Mapping[str, Any]
 ) -> str | None:
-    """Return why `value`, the reply to `step`, is unusable; None if it is usable. `prompt`: the messages that it
-    answers. `values`: the values that were filled into them."""
+    """Return why the reply `value` to `step` is unusable, or None if it is usable. `prompt`: the messages that it
+    answers. `values`: the values that were filled into these messages."""
     if (judged := _JUDGED.get(step)) is not None:
         return judged(value)
     check = _STEPS.get(step)
@@ -92,8 +92,8 @@ class _Shown:
         ]
 
     def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
-        """Return the fault if the text repeats a turn, line or sentence of the conversation, or begins like one of its
-        user turns; else None."""
+        """Return a fault if the text repeats a turn, line or sentence of the conversation, or begins like one of its
+        user turns. Otherwise return None."""
         found = echoes(text, self.prompt, self._filled(), map(fence, hidden), least)
         return f"copies the prompt: {text[:160]}" if found else None
 
@@ -106,9 +106,9 @@ class _Shown:
 
     def unlike(self, text: str) -> bool:
         """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick
-        check settles nearly all replies. It searches the shown texts for each single word of `text`. Then it counts the
-        words of `text` in unbroken sequences of at least NGRAM words that were found. All copied words are among these,
-        so the count is an upper limit on the number of copied words."""
+        check settles nearly all replies. It searches the shown texts for each single word of `text`. A copied sequence
+        can only consist of words that are found. So the number of words in unbroken sequences of at least NGRAM found
+        words is an upper limit on the number of copied words."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
         return not all(known) and most / len(mine) <= most_covered(mine)
@@ -120,8 +120,8 @@ class _Shown:
         return "\n".join((*(message["content"] for message in self.prompt), *self.records, *demonstrated)).casefold()
 
     def rule_in(self, text: str) -> str | None:
-        """Return a sentence of the system message that the text contains; None if there is none. Weak models sometimes
-        continue their prompt in this way."""
+        """Return a sentence of the system message that the text contains, or None. Weak models sometimes continue their
+        prompt with such a sentence."""
         said = f" {' '.join(words(text))} "
         systems = [message["content"] for message in self.prompt if message["role"] == "system"]
         rules = (" ".join(rule) for turn in systems for rule in pieces(turn) if len(rule) >= RULE)
@@ -129,8 +129,8 @@ class _Shown:
         return found[0] if found else None
 
     def tag_in(self, text: str) -> str | None:
-        """Return a closing tag of the prompt that the text contains; None if there is none. Weak models sometimes
-        continue their prompt in this way. Tags in the texts that were filled into the prompt do not count."""
+        """Return a closing tag of the prompt that the text contains, or None. Weak models sometimes continue their
+        prompt with such a tag. Tags in the texts that were filled into the prompt do not count."""
         if "</" not in text:
             return None
         given = set(_CLOSING.findall("\n".join((*self.material, *self.records, *self.demonstrated))))

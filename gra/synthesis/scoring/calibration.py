@@ -41,14 +41,15 @@ class _Block:
 
     @property
     def place(self) -> float:
-        """The raw score of the block's knot: the mean score of the block's wrong answers, because they define the
-        calibrated score. If the block has no wrong answers, it is the mean score of its right answers."""
+        """The raw score of the block's knot. It is the mean score of the block's wrong answers, because wrong answers
+        define the calibrated score. If the block has no wrong answers, it is the mean score of its right answers."""
         return self.wrong_total / self.wrong if self.wrong else self.right_total / self.right
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> list[list[float]] | None:
-    """Return the knots of the map, [[raw score, calibrated score], ...], in ascending order. `right`: whether each
-    scored answer is right. None if fewer than LEAST answers are right, or fewer than LEAST are wrong."""
+    """Return the points (knots) of a reviewer's calibration map in ascending order, as [[raw score, calibrated score],
+    ...]. `right`: whether each scored answer is right. Return None if fewer than LEAST answers are right, or fewer than
+    LEAST are wrong."""
     positive, negative = sum(right), len(right) - sum(right)
     if min(positive, negative) < LEAST:
         return None

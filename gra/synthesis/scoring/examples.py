@@ -26,7 +26,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An instruction and, for questions about responses, a response. `good`: whether the right answer is Yes."""
+    """An example that a reviewer is shown before a Yes/No question. It is an instruction and, for questions about
+    responses, a response. `good`: whether the right answer is Yes."""
 
     instruction: str
     response: str
@@ -78,9 +79,9 @@ NONE = Examples()
 
 
 class Shelf:
-    """Keeps the records from which examples are drawn: for each domain, the SHELF records whose ids have the smallest
-    hashes. The choice does not depend on the order of the argument `records`. If `records` is None, no examples are
-    given; this is so if reviewers write their scores as text."""
+    """Keeps the records from which examples are drawn. For each domain, these are the SHELF records whose ids have the
+    smallest hashes, so the order of the argument `records` does not matter. If `records` is None, no examples are
+    given. This is so if reviewers write their scores as text."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None
@@ -95,7 +96,7 @@ class Shelf:
 
     def examples(self, number: int, domain: str) -> Examples:
         """Return the examples for round `number` and `domain`. If the domain has too few records, records of other
-        domains and then built-in records are used too."""
+        domains are used too, and then built-in records."""
         if not self._shown:
             return NONE
         key = number, domain
@@ -117,7 +118,7 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """Return a shelf that draws examples from `records`. It gives no examples unless synthesis.scoring=probability."""
+    """Return a shelf that draws examples from `records`. It gives examples only with synthesis.scoring=probability."""
     return Shelf(seed, records if settings.scoring == "probability" else None)
 
 

@@ -41,15 +41,15 @@ SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
 
 def questions_of(kind: Questions) -> tuple[str, ...]:
-    """Return the questions that a judge is asked about a response, as keys of QUESTIONS: one question if `kind` is
-    "overall", else one question per dimension."""
+    """Return the questions that a judge is asked about a response, as keys of QUESTIONS. There is one question if
+    `kind` is "overall", else one question per dimension."""
     return ("overall",) if kind == "overall" else DIMENSIONS
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
-    """Return the chat that asks the question `question` (a key of QUESTIONS) about a response. The examples in the chat
-    ask the same question. In an example with the answer No, the response belongs to another instruction; No counts as
-    the right answer to every question about it."""
+    """Return the chat that asks a judge a question about a response. `question`: the question, as a key of QUESTIONS.
+    The examples in the chat ask the same question. An example with the answer No shows a response to another
+    instruction. For such a response, No counts as the right answer to every question."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
@@ -59,7 +59,7 @@ def instruction_messages(instruction: str, examples: Examples) -> Messages:
 
 
 def request(model: str, messages: Messages, seed: int, served: str = "") -> Request:
-    """Return a request that asks for one token, decoded greedily, with the probabilities of the answers in CHOICES.
+    """Return a request for a single token, decoded greedily, with the probabilities of the answers in CHOICES.
     `served`: a hash that identifies the model's weights and server settings (gra/models/base.py)."""
     return Request(model, messages, 0.0, 1.0, 1, seed, served=served, choices=CHOICES)
 
@@ -71,8 +71,8 @@ def score_of(choices: Mapping[str, float]) -> float | None:
 
 
 def read_score(reply: Reply) -> tuple[float | None, str | None]:
-    """Return (score, None), or (None, fault) if the reply gives no score. `fault` is a text; replies/reading.py
-    shortens it to a name for stats.json."""
+    """Return (score, None), or (None, fault) if the reply gives no score. The fault is a text, for which
+    replies/reading.py finds a short name for stats.json."""
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
     score = None if reply.choices is None else score_of(reply.choices)

@@ -31,8 +31,8 @@ Scales = Mapping[str, Knots]  # model -> its map
 
 
 def calibrated(review: Review, scales: Scales) -> Review:
-    """Return the review with its score on the common scale. Return it unchanged if it has no scores, or if `scales` has
-    no map for its model."""
+    """Return the review with its score on the common scale. If the review has no scores, or if `scales` has no map for
+    its model, return it unchanged."""
     knots = scales.get(review.model)
     if knots is None or review.scores is None:
         return review
@@ -45,9 +45,12 @@ def as_given(review: Review) -> Review:
 
 
 def scales_for(settings: SynthesisSettings, models: Sequence[str], folder: Path | None) -> Scales:
-    """Return {model: calibration map} for the models that judge, read from the probe in `folder`; {} if calibration is
-    off. Judges without a map are not in the result. Raises ConfigError if there is no probe, if the probe does not fit
-    this run, or if it has no map for any judge. Raises StoreError if the probe cannot be read."""
+    """Return the calibration maps of the models that judge, as {model: map}. They are read from the probe in `folder`.
+    A model for which the probe has no map is left out. If calibration is off, the result is {}.
+
+    Raises ConfigError if there is no probe, if the probe does not fit this run, or if it has no map for any judge.
+    Raises StoreError if the probe cannot be read.
+    """
     if settings.calibrate == "none" or not settings.review:
         return {}
     found = read_probe(folder)
@@ -88,8 +91,8 @@ def problems(settings: SynthesisSettings, pool: ParsedPool, inputs: Mapping[str,
 
 
 def account(settings: SynthesisSettings, models: Sequence[str], scales: Scales) -> dict[str, list[str]] | None:
-    """Return the entry `calibration` of stats.json: the models with calibrated scores and the judges without a map.
-    Return None if calibration is off."""
+    """Return the entry `calibration` of stats.json. It lists the models with calibrated scores and the judges without a
+    map. Return None if calibration is off."""
     if settings.calibrate == "none" or not settings.review:
         return None
     return {

@@ -19,14 +19,15 @@ SOUND = "sound"  # the only verdict on an instruction
 
 
 def check_questions(draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]]) -> list[Question]:
-    """Return one question for each pair (role, model) in `turns`: can the instruction be carried out as written?"""
+    """Return the question whether the instruction can be carried out as written, once for each pair (role, model) in
+    `turns`."""
     chat = instruction_messages(draft.instruction, examples)
     return [(role, model, chat) for role, model in turns]
 
 
 def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
     """Return each model's verdict on the instruction. The instruction passes if the model's score is `least` or more.
-    `scored`: one pair (score, fault) for each of `models`."""
+    `scored`: a pair (score, fault) for each of `models`."""
     return tuple(
         Check(
             model,
@@ -41,15 +42,15 @@ def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tup
 def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
-    """Return the questions about the response that each pair (role, model) in `turns` is asked. `kind`: one question in
-    all, or one per dimension."""
+    """Return the questions about the response, for each pair (role, model) in `turns`. `kind`: whether there is one
+    question in all or one per dimension."""
     chats = [response_messages(draft.instruction, draft.response, examples, name) for name in questions_of(kind)]
     return [(role, model, chat) for role, model in turns for chat in chats]
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:
-    """Return one review for each of `models`. `scored`: the scores of all questions that the first model was asked,
-    then those of the second model, and so on."""
+    """Return one review for each of `models`. `scored`: a pair (score, fault) for each question. All questions of the
+    first model come first, then those of the second model, and so on."""
     names = questions_of(kind)
     found = []
     for place, model in enumerate(models):

@@ -22,7 +22,8 @@ def is_table(head: bytes) -> bool:
 
 def read_table(path: Path, content: Opened) -> Iterator[Raw]:
     """Yield the rows of the parquet or Arrow file `path`, which is read in batches. `content`: the opened file. Raises
-    SeedError for a damaged file, and for a compressed file (e.g. gzip) that is larger than 1 GiB when unpacked."""
+    SeedError if the file is damaged. Raises it also if the file is compressed (e.g. with gzip) and larger than 1 GiB
+    when unpacked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -58,8 +59,9 @@ def read_table(path: Path, content: Opened) -> Iterator[Raw]:
 
 
 def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Iterator[Raw]:
-    """Yield the rows of a save_to_disk folder. If the folder holds a DatasetDict, only the rows of `split` are yielded.
-    Raises SeedError if the folder cannot be read or has no such split."""
+    """Yield the rows of a folder that `save_to_disk` of the library `datasets` wrote. If the folder holds a
+    DatasetDict, only the rows of `split` are yielded. Raises SeedError if the folder cannot be read or has no such
+    split."""
     import datasets
     import pyarrow as pa
 
@@ -85,7 +87,8 @@ def read_saved(folder: Path, split: str, add_note: Callable[[str], None]) -> Ite
 
 
 def read_hub(name: str, config: str | None, split: str, revision: str | None) -> Iterator[Raw]:
-    """Yield all records of a hub data set, loaded with `datasets`. Raises SeedError if it cannot be loaded."""
+    """Yield all records of a data set on the Hugging Face hub, loaded with `datasets`. Raises SeedError if it cannot be
+    loaded."""
     import datasets
     import httpx
 

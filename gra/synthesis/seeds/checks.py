@@ -24,9 +24,12 @@ _CHECKED = 200  # records: enough to see the columns, few enough for a quick che
 def check_seeds(
     settings: SeedSettings, *, base: Path | None = None, base_pending: bool = False, key: str = "seeds"
 ) -> list[Problem]:
-    """Return the faults in the settings, the path and the first records. If `base` is given, a relative path is a path
-    inside that folder. `base_pending`: whether an earlier step still has to make the folder `base`; if so, a relative
-    path cannot be checked. `key`: the config key of the seeds, for messages."""
+    """Return the faults in the settings of the seeds, in their path and in their first records. `key`: the config key
+    of the seeds, for messages.
+
+    `base`: the folder inside which a relative path lies. `base_pending`: whether an earlier step still has to make this
+    folder. If so, a relative path cannot be checked.
+    """
     columns = settings.columns
     problems = []
     if columns.given and settings.format in READERS:
@@ -80,8 +83,9 @@ def _first_record(settings: SeedSettings, base: Path | None) -> Any:
 
 
 def check_first_records(settings: SeedSettings, base: Path | None = None, key: str = "seeds") -> list[Problem]:
-    """Return the faults in the first records of a file or folder: the file cannot be read, no columns are recognised,
-    or too many records are bad. Hub data sets are not checked, because a check downloads nothing."""
+    """Return the faults in the first records of a file or folder. There is a fault if the file cannot be read, if no
+    columns are recognised, or if too many records are bad. Hub data sets are not checked, because a check downloads
+    nothing."""
     if settings.path is None or settings.hub is not None:
         return []
     reading = Reading(settings, base)
@@ -103,7 +107,7 @@ def check_first_records(settings: SeedSettings, base: Path | None = None, key: s
 
 
 def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> str:
-    """Return the message of a SeedError about bad records: how many there are, why they are bad, where they are, and
+    """Return the message of a SeedError about bad records. It says how many records are bad, why, where they are, and
     what to do. `good`: the number of usable records."""
     if not faults.total:
         return f"{source}: no records{ARROW}give a file with records"
@@ -113,8 +117,8 @@ def account(source: str, faults: Faults, good: int, settings: SeedSettings) -> s
 
 
 def remedy(settings: SeedSettings, faults: Faults, good: int, key: str = "seeds") -> str:
-    """Return what the user can do about bad records. If their columns are the cause, the advice contains a column map
-    to type. `good`: the number of usable records."""
+    """Return what the user can do about bad records. If the records are bad because of their columns, the advice
+    contains a column map that the user can type. `good`: the number of usable records."""
     recode = (
         "convert the file, e.g. iconv -f WINDOWS-1252 -t UTF-8; else " if faults.undecodable * 2 > faults.total else ""
     )
