@@ -24,11 +24,11 @@ SCRIPTS = {"bash": BASH, "zsh": "autoload -U +X bashcompinit && bashcompinit\n" 
 
 
 def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]) -> int:
-    """Run `gra completion` with the arguments `words`, and return the exit code. `gra completion bash` (or zsh) prints
-    the shell's completion script. That script calls `gra completion query`, which prints the words that can complete
-    the command line in the environment variable COMP_LINE.
+    """Run `gra completion` with the arguments `words`, and return the exit code.
 
-    `commands`: the subcommands of gra. `apps`: command -> name of its Hydra config.
+    `gra completion bash` (or zsh) prints the shell's completion script. That script calls `gra completion query`, which
+    prints the words that can complete the command line in the environment variable COMP_LINE. `commands`: the
+    subcommands of gra. `apps`: subcommand -> name of its Hydra config.
     """
     if list(words) == ["query"]:
         typed = os.environ.get("COMP_LINE", "").split(" ")

@@ -9,7 +9,7 @@ from statistics import fmean
 
 def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
     """Return Pearson's correlation between the first and the second values of `pairs`, within [-1, 1]. Return None if
-    there is no pair, or if all first or all second values are equal."""
+    there is no pair, or if the first or the second values are all equal."""
     if not pairs:
         return None
     xs, ys = zip(*pairs, strict=True)

@@ -22,8 +22,8 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite3.Connection:
-    """Return a connection to the file that locks out all other processes, in WAL mode. Other processes that open the
-    file get the error `database is locked`. Raises sqlite3.Error."""
+    """Return a connection to the SQLite file that locks out all other processes. The connection is in WAL mode. If
+    another process opens the file, it gets the error `database is locked`. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=timeout_s, **options)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -54,8 +54,8 @@ class _Copy(sqlite3.Connection):
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that changes nothing on disk and does not disturb a writer. Raises sqlite3.Error, OSError.
 
-    A file without a write-ahead log is read in place. A file with one (a process is writing it, or was killed while
-    writing) is read from a temporary copy of both files, taken between two commits.
+    A file without a write-ahead log is read in place. A file has such a log if a process is writing it, or was killed
+    while writing. Then a temporary copy of the file and its log is read, taken between two commits.
     """
     if not path.is_file():
         raise sqlite3.OperationalError("unable to open database file")
@@ -112,10 +112,11 @@ def _state(path: Path, log: Path) -> tuple[int, int, bytes]:
 
 
 def intact(path: Path, *, indices: bool = False) -> bool:
-    """Return whether SQLite finds no damage in the file. `indices`: whether to run the slower check, which includes
-    indices, instead of the quick one.
+    """Return whether SQLite finds no damage in the file. `indices`: whether to run the slower check that includes
+    indices, instead of the quick check.
 
-    Raises sqlite3.OperationalError if the check cannot run: the file is locked, the folder read-only, the disk full.
+    Raises sqlite3.OperationalError if the check cannot run, e.g. because the file is locked, the folder is read-only or
+    the disk is full.
     """
     check = "integrity_check" if indices else "quick_check"
     try:
@@ -129,7 +130,8 @@ def intact(path: Path, *, indices: bool = False) -> bool:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename the file and its write-ahead log to the first free FILE.damaged-N. Returns the new path."""
+    """Rename the damaged file, and its write-ahead log, to FILE.damaged-N with the first free number N. Return the new
+    path."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
@@ -155,8 +157,8 @@ def remedy(path: Path, error: Exception, setting: str) -> str:
 
 
 def file_system(path: Path) -> str:
-    """Return the type and mount point of the file system that holds `path`, as text; `unknown` if /proc/self/mounts
-    cannot be read."""
+    """Return the type and mount point of the file system that holds `path`, as text. Return `unknown` if
+    /proc/self/mounts cannot be read."""
     whole = str(path.absolute())
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -22,8 +22,11 @@ NOISES = (0.0, 0.005, 0.01, 0.02)
 
 
 def sheet(design: Design, wanted: float, given: str) -> Sheet:
-    """Return the sheet for a comparison with the given design. `wanted`: the effect to detect, from 0 to 1 (0.02 is two
-    points); `given`: a note that says where the numbers in `design` come from."""
+    """Return a table that shows which differences a comparison with the given design can detect.
+
+    `wanted`: the difference to detect, from 0 to 1 (0.02 is two points). `given`: a note that says where the numbers in
+    `design` come from.
+    """
     lines = []
     records = []
     for trainings in TRAININGS:
@@ -59,8 +62,8 @@ def _points(effect: float) -> str:
 
 
 def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float, level: float) -> Sheet:
-    """Return the sheet for a comparison that is not run yet. `items`: benchmark -> number of items; `share`: benchmark
-    -> expected fraction of right answers; `wanted`: the effect to detect, from 0 to 1."""
+    """Return the table for a comparison that has not been run yet. `items`: benchmark -> number of items. `share`:
+    benchmark -> expected fraction of right answers. `wanted`: the difference to detect, from 0 to 1."""
     design = Design(list(items.values()), [share[name] for name in items], level=level)
     given = (
         f"Assumed: answers of two arms correlate by {design.between:g} over items, those of two training runs "
@@ -71,8 +74,8 @@ def planned(items: Mapping[str, int], share: Mapping[str, float], wanted: float,
 
 
 def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) -> Sheet:
-    """Return the sheet for finished evaluations. Its correlations and fractions of right answers are measured on two
-    arms: the reference and the first other arm. `wanted`: the effect to detect, from 0 to 1."""
+    """Return the table for finished evaluations. Its correlations and fractions of right answers are measured on two
+    arms, the reference and the first other arm. `wanted`: the difference to detect, from 0 to 1."""
     names = [name for name, scored in evaluated.scored.items() if scored["strict"] and name != reference]
     first = evaluated.scored[reference]["strict"]
     tasks = [task for task in first if names and task in evaluated.scored[names[0]]["strict"]]
@@ -101,11 +104,11 @@ def measured(evaluated: Evaluated, reference: str, wanted: float, level: float) 
 
 
 def correlations(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> tuple[float, float | None]:
-    """Return how the answers (right or wrong) correlate over items: between the two arms, and between two training runs
-    of one arm.
+    """Return two correlations between answers (right or wrong) to the same items. The first is between the answers of
+    the two arms, the second between the answers of two training runs of one arm.
 
-    Both correlations are pooled over benchmarks and clipped to 0..1. The second is None if neither arm was trained
-    twice.
+    Both are pooled over benchmarks and clipped to 0..1. The second is None if neither arm was trained twice, or if no
+    benchmark has items with different outcomes.
     """
     whole, shared, own = 0.0, 0.0, []
     counts = [len(next(iter(arm.values())).replicates) for arm in (first, second)]
@@ -137,11 +140,11 @@ def _needed(design: Design, noise: float, wanted: float) -> str:
 def for_suite(
     tasks: Sequence[str], limit: int | None, wanted: float, level: float, written: Mapping[str, int]
 ) -> Sheet:
-    """Return the sheet for a suite of benchmarks before it is run. `limit`: the maximum number of items of a task;
-    `wanted`: the effect to detect, from 0 to 1; `written`: the benchmarks that the experiment itself writes, with their
-    numbers of items.
+    """Return the table for a suite of benchmarks that has not been run yet.
 
-    Raises ConfigError if the number of items of a task is not known.
+    `limit`: the maximum number of items of a task. `wanted`: the difference to detect, from 0 to 1. `written`: the
+    benchmarks that the experiment itself writes -> their numbers of items. Raises ConfigError if the number of items of
+    a task is unknown.
     """
     known = benchmarks.load(paper_dir() / "benchmarks.csv")
     rows = [row for row in tables.load(paper_dir()).values() if row.table == 1]

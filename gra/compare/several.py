@@ -98,7 +98,8 @@ def asked(given: argparse.Namespace) -> bool:
 
 
 def run(given: argparse.Namespace, options: Options) -> None:
-    """Print the comparison. With --output, also write it to that folder. Raises ConfigError, EvalError, StoreError."""
+    """Compare the runs that the command line names, and print the comparison. With --output, also write it to a folder.
+    Raises ConfigError, EvalError, StoreError."""
     arms = arms_of(given.folders, given.metric)
     reference = given.reference or arms[0].name
     if problems := check_arms(arms, reference):
@@ -158,10 +159,11 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
     """Return the arms that the command line names. `words`: its arguments, each of the form NAME=FOLDER or FOLDER.
     Without a NAME, the arm gets the folder's name. Folders with the same NAME are training runs of one arm.
 
-    Replies can be scored a second time, by OpenCompass's rules or by a verifier (`gra rescore`). A folder with second
-    scores is not a further training run of its arm: the arm's first folder with second scores belongs to its first
-    training run, the second to the second, and so on. But if all folders of an arm have second scores of the same kind,
-    they count as its training runs; the arm's label then names the verifier, if there is one.
+    `gra rescore` can score the replies of a run a second time, by OpenCompass's rules or by a verifier model. A folder
+    with such second scores is not a further training run. An arm's first folder with second scores belongs to its first
+    training run, the second folder to the second training run, and so on. If all folders of an arm have second scores
+    of the same kind, they do count as its training runs. If a verifier model made these scores, the arm's label names
+    the verifier.
 
     Raises ConfigError if a folder holds no evaluation, or if only some training runs of an arm were scored again.
     """
@@ -206,8 +208,8 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
 
 def reading_of(folder: Path) -> str:
-    """Return the rules by which the answers in a folder's replies were found and judged: one of REREAD if at least one
-    benchmark was scored again by these rules, otherwise `strict`."""
+    """Return the rules by which the replies in a folder were scored. If at least one benchmark was scored again by
+    rules in REREAD, return these rules. Otherwise, return "strict"."""
     if not (folder / "scores.json").exists():
         return "strict"
     found = {task.reading for task in load(folder).tasks.values()}
@@ -221,7 +223,7 @@ def _label(name: str, folder: Path) -> str:
 
 
 def names_run(word: str) -> bool:
-    """Return whether an argument of the command line has the form NAME=FOLDER, with the folder of an evaluated run."""
+    """Return whether the argument `word` has the form NAME=FOLDER and the folder holds an evaluated run."""
     name, folder = split(word)
     return bool(name) and is_run(folder)
 

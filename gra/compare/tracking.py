@@ -48,8 +48,8 @@ NUMBERS = (
 
 
 def record(arms: Sequence[Arm], settings: TrackingSettings, output: Path, name: str) -> None:
-    """Send the tables in the folder `output` to W&B. Nothing is sent if tracking is off, if no arm has scores, or if
-    the same table was sent before. W&B's errors are not raised. `name`: the experiment's name."""
+    """Send the tables in the folder `output` to W&B. `name`: the experiment's name. Nothing is sent if tracking is off,
+    if no arm has scores, or if the same table was sent before. W&B's errors are not raised."""
     scores = {arm.folders["scores"].resolve(): arm.folders["scores"] for arm in arms if "scores" in arm.folders}
     if settings.mode == "none" or not scores:
         return
@@ -82,15 +82,16 @@ def record(arms: Sequence[Arm], settings: TrackingSettings, output: Path, name: 
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
-    """Return the headings of the W&B table and a row for each arm, with facts on the arm, its mean, its difference from
-    the reference with an interval, and its score on each benchmark."""
+    """Return the headings of the W&B table, and its rows. There is one row for each arm. It has facts on the arm, the
+    arm's mean, its difference from the reference with an interval, and its score on each benchmark."""
     tasks = [key for key in rows[0] if key.startswith("task.") and key.count(".") == 1]
     columns = [key for key in ("arm", *SHOWN, *NUMBERS[4:7], *tasks) if key in rows[0]]
     return columns, [[row[column] for column in columns] for row in rows]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return the numbers of each arm, under keys `compare/<arm>/<name of the number>`. Missing numbers are left out."""
+    """Return the main numbers of every arm, under keys of the form `compare/<arm>/<name of the number>`. Missing
+    numbers are left out."""
     found = {f"compare/{row['arm']}/{key}": row.get(key) for row in rows for key in NUMBERS}
     return {
         key: float(value) for key, value in found.items() if isinstance(value, int | float) and math.isfinite(value)

@@ -17,8 +17,8 @@ RECORD = ".sheets.json"  # exists only where there are such sheets
 
 
 def write_sheets(folder: Path, sheets: Mapping[str, str]) -> list[str]:
-    """Write `sheets` (file name -> text) to `folder`. Remove a sheet that an earlier call wrote there if it is not in
-    `sheets` and nobody has changed it. Return the names of the removed files."""
+    """Write `sheets` (file name -> text) to `folder`, and return the names of the files that were removed. A file is
+    removed if an earlier call wrote it, nobody has changed it, and it is not in `sheets`."""
     before = _recorded(folder)
     gone = [
         name

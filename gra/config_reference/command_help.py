@@ -35,9 +35,12 @@ _WORD = re.compile(r"'[^']*'|\S+")
 
 
 def page(command: str, words: Sequence[str], width: int | None = None) -> str:
-    """Return the help page of a command. `words`: the arguments of the command besides --help. The page shows the
-    config that the command composes with these arguments, and lists at its end the arguments that are faulty. `width`:
-    the length of a line in characters; None: the terminal's width."""
+    """Return the help page of a command. `words`: the arguments of the command besides --help. `width`: the length of a
+    line in characters. None means the terminal's width.
+
+    The page shows the config that the command composes with these arguments. At its end, it lists the arguments that
+    are faulty.
+    """
     told, width = PAGES[command], width or columns()
     groups = groups_of(told.app)
     made, problems = _composed(told, words, groups)
@@ -59,18 +62,18 @@ def page(command: str, words: Sequence[str], width: int | None = None) -> str:
 
 
 def groups_of(app: str) -> list[str]:
-    """Return the names of the config groups from which a command's config is composed, in the order of Hydra's defaults
-    list. `app`: the name of the command's file in conf/."""
+    """Return the names of the config groups from which a command's config is composed. They are in the order of Hydra's
+    defaults list. `app`: the name of the command's file in conf/."""
     found = [str(group) for entry in listed(app).get("defaults") or [] if isinstance(entry, dict) for group in entry]
     return list(dict.fromkeys(group for group in found if not group.startswith("override ")))
 
 
 def key_rows(app: str, config: Mapping[str, Any], chain: bool = False) -> Iterator[list[tuple[str, str, str]]]:
     """Yield blocks of rows (key, value, description) for the keys of a composed config. The first block has the
-    command's own keys; each further block has the keys of one config group or section.
+    command's own keys. Each further block has the keys of one config group or section.
 
-    `app`: the name of the command's file in conf/. `chain`: whether the command runs several stages; the keys of `pool`
-    and of the groups in GROUPS, which belong to single stages, are then left out.
+    `app`: the name of the command's file in conf/. `chain`: whether the command runs several stages. If it does, the
+    keys of `pool` and of the groups in GROUPS are left out, because they belong to single stages.
     """
     home = APPS[_SAME.get(app, app)]
     own = [(key, _at(config, key), text) for key, (_, text) in home.own.items() if _at(config, key) is not _ABSENT]

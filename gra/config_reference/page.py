@@ -59,8 +59,8 @@ class _Page:
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     def shown(self) -> set[str]:
-        """Return the names of the definitions that are described on the page. Call it after the method `text`, which
-        makes the page."""
+        """Return the names of the definitions that the page describes. Call the method `text` first, because it makes
+        the page."""
         return self._seen
 
     def _apps(self) -> Iterator[str]:
@@ -156,7 +156,7 @@ def render() -> str:
 
 
 def shown_definitions() -> set[str]:
-    """Return the names of the settings classes (as in the schema's `$defs`) whose keys the page lists."""
+    """Return the names of the settings classes whose keys the page lists. The schema's `$defs` has the same names."""
     page = _Page()
     page.text()
     return page.shown()

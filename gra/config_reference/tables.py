@@ -52,7 +52,8 @@ EXECUTORS: dict[str, type[Settings]] = {"local": ClusterSettings, "slurm": Slurm
 
 @dataclass(frozen=True)
 class App:
-    """The config of a command. `own`: the keys that belong to no settings class, with type and description."""
+    """The config of a command. `own`: key -> its type and description, for the keys that belong to no settings
+    class."""
 
     command: str
     text: str
@@ -188,7 +189,8 @@ ITEMS: dict[
 
 
 def backends() -> dict[str, type[PoolBase]]:
-    """Return the settings class of each backend that a file in conf/pool names, by its `_target_`, sorted."""
+    """Return a mapping from the `_target_` of each backend to its settings class, sorted. The backends are those that
+    the files in conf/pool name."""
     found = {}
     for path in sorted((conf_dir() / "pool").glob("*.yaml")):
         target = str(written(path)["_target_"])
@@ -198,8 +200,8 @@ def backends() -> dict[str, type[PoolBase]]:
 
 
 def written(path: Path) -> dict[str, Any]:
-    """Return the content of a YAML file in conf/ with interpolations unresolved. If the file belongs to a config group,
-    the keys that it inherits from the files in its defaults list are included."""
+    """Return the content of a YAML file in conf/, with interpolations unresolved. If the file belongs to a config
+    group, the content includes the keys that it inherits from the files in its defaults list."""
     if path.parent == conf_dir():
         content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         return content
@@ -208,7 +210,8 @@ def written(path: Path) -> dict[str, Any]:
 
 
 def every_class() -> list[type[Settings]]:
-    """Return all classes listed here, each once, in a fixed order, without the classes nested in them."""
+    """Return all settings classes that this file lists, each once, in a fixed order. Classes that are only nested in
+    them are left out."""
     sections: list[type[Settings]] = [
         model for app in APPS.values() for models in app.sections.values() for model in models
     ]

@@ -53,8 +53,8 @@ def type_words(schema: Schema) -> str:
 
 
 def code(text: str) -> str:
-    """Return `text` as Markdown code between back ticks. If it contains `|`, a back tick or `&`, return it as an HTML
-    element, because these characters have a meaning in a Markdown table, in code or in HTML."""
+    """Return `text` as Markdown code between back ticks. If `text` contains `|`, a back tick or `&`, return it as an
+    HTML element. These characters have a meaning in a Markdown table, in code or in HTML."""
     if not set("|`&") & set(text):
         return f"`{text}`"
     safe = re.sub(r"[|`*_\\\[\]]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))
@@ -80,8 +80,8 @@ def prose(text: str) -> str:
 
 
 def items_of(schema: Schema) -> str | None:
-    """Return the name of the settings class of a list's items or a mapping's values; None if they have none. `schema`:
-    the schema of the field with the list or mapping."""
+    """Return the name of the settings class of a list's items or a mapping's values. Return None if there is no such
+    class. `schema`: the schema of the field with the list or mapping."""
     for one in schema.get("anyOf", [schema]):
         inner = one.get("items") or one.get("additionalProperties")
         if isinstance(inner, dict) and (found := referred(inner)):

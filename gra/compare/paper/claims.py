@@ -43,12 +43,14 @@ _TERM = re.compile(r"([+-])?\s*(?:(\d+(?:\.\d+)?)\s+)?(\S+/\S+/\S+)\s*")
 
 @dataclass(frozen=True)
 class Part:
-    """One line of claims.csv.
+    """A part of one of the paper's claims, read from one line of claims.csv. The module's docstring explains its
+    contrasts and its rule.
 
-    `of`: the benchmarks over which the contrast is computed (empty: all ten); for a rule in COUNTS, the name of the
-    number that is judged. `number`: the number in the rule, in points or percent, or, for `wins` and `sizes`, a count.
-    `stated`: the paper's own words or numbers. `needs`: for the rule `none`, what runs would have to record to judge
-    this part.
+    `decides`: whether the verdict of the claim depends on this part. `number`: the number in the rule, in points or
+    percent. For the rules `wins` and `sizes`, it is a count. `of`: the benchmarks over which the contrasts are
+    computed. If it is empty, all ten are used. If the rule is in COUNTS, `of` instead has the name of the number that
+    is judged. `stated`: the paper's own words or numbers. `needs`: what runs would have to record so that a part with
+    the rule `none` could be judged.
     """
 
     claim: str
@@ -64,13 +66,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Judged:
-    """A part with its outcome.
+    """A part of a claim, with its verdicts and the values that led to them.
 
-    `paper`: the values of the part's contrasts by the paper's tables, with averages that are recomputed from the
-    scores; `printed`: these values with the averages that the paper prints; `ours`: these values by the evidence that
-    is judged, e.g. the user's runs. With the rule `wins`, each of the three has one value per benchmark instead of one
-    per contrast. `by_numbers`: the verdict without intervals. `misprints`: rows whose printed average is not the mean
-    of their scores.
+    `paper`: the values of the part's contrasts, computed from the paper's tables. Averages are recomputed from the
+    printed scores. `printed`: the same values without intervals, computed from the averages that the paper prints.
+    `ours`: the same values, computed from the evidence that is judged, e.g. the user's runs. With the rule `wins`, each
+    of these three has one value per benchmark instead of one per contrast. `verdict`: the verdict by the intervals.
+    `by_numbers`: the verdict by the values alone. `misprints`: the rows whose printed average is not the mean of their
+    scores.
     """
 
     part: Part
@@ -83,8 +86,8 @@ class Judged:
 
 
 def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
-    """Return the parts of all claims in the file `path`. For a damaged file, raises StoreError, which names the
-    line."""
+    """Return the parts of all claims in the file `path`. Raises StoreError, which names the line, if the file is
+    damaged."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -115,10 +118,11 @@ def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
 
 
 def weights(text: str) -> dict[RowKey, float]:
-    """Return the weights of the rows in a contrast such as `2 Qwen2.5-7B/*/gra_30k - Qwen2.5-7B/*/gra_10k`.
+    """Return the weight of each row of the paper's tables in the contrast `text`, e.g. `2 Qwen2.5-7B/*/gra_30k -
+    Qwen2.5-7B/*/gra_10k`.
 
-    `*` means the mean over all base models or all seed sets. Raises ValueError for a text that is not a contrast,
-    ConfigError for an unknown row.
+    `*` means the mean over all base models or all seed sets. Raises ValueError if `text` is not a contrast, and
+    ConfigError if a row is unknown.
     """
     found: dict[RowKey, float] = {}
     rest = text.strip()
@@ -139,8 +143,8 @@ def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[J
 
 
 def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
-    """Return the verdict of each claim, as the docstring of this module describes. `numbers`: whether to ignore the
-    intervals."""
+    """Return the verdict of each claim. The module's docstring says how it follows from the verdicts of the claim's
+    parts. `numbers`: whether to use the verdicts without intervals."""
     found: dict[str, list[str]] = {}
     for one in judged:
         found.setdefault(one.part.claim, [])
@@ -152,8 +156,11 @@ def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
 def decide(
     rule: str, number: float | None, values: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]
 ) -> str:
-    """Return the verdict of one part. `values`: the values of its contrasts; `number`: the number in its rule;
-    `theirs`: the paper's values, for the rule `reproduced`."""
+    """Return the verdict of one part of a claim.
+
+    `rule`: the name of the part's rule. `number`: the number in the rule. `values`: the values of the part's contrasts.
+    `theirs`: the same values from the paper's tables, which only the rule `reproduced` uses.
+    """
     if rule == "none" or not values or any(value is None for value in values):
         return NOT_RUN
     known = [value for value in values if value is not None]
@@ -234,8 +241,8 @@ QUANTITIES = ("samples", "low_std_share", "adjudicated_out", "adjudicated_kept")
 
 
 def deltas(ours: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]) -> list[Range]:
-    """Return our values minus the paper's. The intervals contain the errors of both (Zou and Donner 2008, as in
-    edges.py)."""
+    """Return our values minus the paper's, with intervals that contain the errors of both. Counts and missing values
+    are left out. The method is that of Zou and Donner 2008 (see edges.py)."""
     found = []
     for one, other in zip(ours, theirs, strict=True):
         if not (isinstance(one, Range) and isinstance(other, Range)):

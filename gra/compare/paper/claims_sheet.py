@@ -33,8 +33,8 @@ Found = Sequence[Range | Fact | None]
 
 
 def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
-    """Return two sheets: one with the claims, one with their parts. `source`: a note that says whose numbers are judged
-    and how their intervals were computed."""
+    """Return two sheets (tables of text). The first has a line for each claim, the second a line for each part of a
+    claim. `source`: a note that says whose numbers are judged and how their intervals were computed."""
     found, alone = verdicts(judged), verdicts(judged, numbers=True)
     short = Sheet(
         title,
@@ -67,14 +67,19 @@ def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
 
 
 def brief(whole: Sequence[Sheet]) -> list[Sheet]:
-    """Return the two sheets for a terminal. The sheet of the parts has only the columns for which there is room."""
+    """Return the two sheets in a form for the terminal. The sheet of the parts has only the columns for which there is
+    room. `whole`: the result of `sheets`."""
     short, long = whole
     return [short, long.pick(("Claim", "Verdict", "Paper's tables", "Judged", "Part"), words=5)]
 
 
 def run_only(whole: Sequence[Sheet], listed: str) -> list[Sheet]:
-    """Return the two sheets for a terminal, without the claims and parts that are not run. A note says how many claims
-    are left out. `listed`: a sentence that says where the user finds them."""
+    """Return the sheets in a form for the terminal, without the claims and parts that are not run. If no part is left,
+    only the first sheet is returned.
+
+    A note says how many claims were left out. `whole`: the result of `sheets`. `listed`: a sentence that says where the
+    user finds the claims that were left out.
+    """
     short, long = (_without_not_run(sheet) for sheet in brief(whole))
     left = len(whole[0].lines) - len(short.lines)
     lines = [f"{left} claims not run: they need rows or benchmarks that these runs lack. {listed}"] if left else []

@@ -26,7 +26,8 @@ Weights = Mapping[RowKey, float]
 
 @dataclass(frozen=True)
 class Fact:
-    """A number about training data. `value`: a fraction of `n` samples, or, if `n` is 0, a count."""
+    """A number about training data. If `n` is 0, `value` is a count. Otherwise, `value` is a fraction of `n`
+    samples."""
 
     value: float
     n: int = 0
@@ -40,19 +41,22 @@ class Evidence(Protocol):
         """The paper's benchmarks by name."""
 
     def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
-        """Return the weighted sum of the rows' means over `benchmarks`, with its interval; None if a row or a score is
-        missing."""
+        """Return the weighted sum of the rows' mean scores over `benchmarks`, with its interval. Return None if a row
+        or a score is missing."""
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """Return a number about the training data of a row. `name`: `samples` (samples kept), `low_std_share` (fraction
-        of proposals on which the reviewers agree), `adjudicated_out` (samples that the adjudicator dropped) or
-        `adjudicated_kept` (samples that it kept)."""
+        """Return a number about the training data of a row. Return None if it is unknown.
+
+        `name` says which number is wanted. `samples`: how many samples were kept. `low_std_share`: the fraction of
+        proposals on which the reviewers agree. `adjudicated_out`: how many samples the adjudicator dropped.
+        `adjudicated_kept`: how many samples the adjudicator kept.
+        """
 
 
 @dataclass(frozen=True)
 class PaperEvidence:
-    """The paper's tables as evidence. `printed`: whether to use the averages that the paper prints, with their
-    misprints, instead of averages recomputed from the scores."""
+    """The paper's tables as evidence for its claims. `printed`: whether to use the averages that the paper prints,
+    including misprints. If false, averages are recomputed from the printed scores."""
 
     table: Table
     benchmarks: Mapping[str, Benchmark]
@@ -72,8 +76,8 @@ class PaperEvidence:
         return Range(value, value - reach, value + reach)
 
     def mean(self, key: RowKey, benchmarks: Sequence[str]) -> tuple[float, float] | None:
-        """Return the mean of the row `key` over `benchmarks` and its standard error; None if the paper does not print
-        the scores."""
+        """Return the mean of the row `key` over `benchmarks`, and its standard error. Return None if the paper does not
+        print the scores that are needed."""
         row = self.table.get(key)
         whole = set(benchmarks) == set(self.benchmarks)
         if row is None or not (row.scores or whole):
@@ -85,8 +89,12 @@ class PaperEvidence:
         return mean, math.sqrt(variance)
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See Evidence. The paper states the number of samples of each round and the fraction of proposals on which
-        reviewers agree. Of the adjudicator, it shows one dropped and one kept sample, so each of these counts is 1."""
+        """Return a number that the paper states about the training data of a row (see `Evidence.fact`).
+
+        The paper states the number of samples after each round, and the fraction of proposals on which reviewers agree.
+        It shows one sample that the adjudicator dropped and one that the adjudicator kept, so each of these two counts
+        is 1.
+        """
         if name == "samples" and row in self.table and row.data.startswith("gra_"):
             return Fact(1000.0 * int(row.data.removeprefix("gra_").removesuffix("k")))
         if row.data == "gra" and name == "low_std_share":

@@ -21,11 +21,12 @@ def hints(
     block: str,
     options: tuple[str, str] = FLAGS,
 ) -> list[str]:
-    """Return a hint for every arm that has no row of the paper, and one if no task of the runs is a benchmark of the
-    paper.
+    """Return hints for the user. There is one for each arm that has no row in the paper's tables, and one if no task of
+    the runs is a benchmark of the paper.
 
-    `rows`: row of the paper -> arm (see `runs.rows_of`); `columns`: the benchmarks of the paper that the runs have;
-    `options`: FLAGS or KEYS, the two ways in which a user sets the row of an arm and the column of a task.
+    `rows`: row of the paper -> arm (see `runs.rows_of`). `columns`: the benchmarks of the paper that the runs have.
+    `block`: see `runs.rows_of`. `options`: the options that the hints name. FLAGS are those of the command line, KEYS
+    those of an experiment's config.
     """
     row, column = options
     taken = {str(key).lower() for key in rows}

@@ -21,8 +21,8 @@ NOTES = (
 
 
 def sheet(records: Iterable[Mapping[str, Any]]) -> Sheet:
-    """Return a sheet with two lines per arm. `records`: the result of `beside.records`. As LaTeX, the sheet needs the
-    package booktabs."""
+    """Return a sheet (table) with two lines per arm: the paper's scores and the arm's own scores. `records`: the result
+    of `beside.records`. As LaTeX, the sheet needs the package booktabs."""
     arms: dict[str, dict[str, Mapping[str, Any]]] = {}
     for record in records:
         arms.setdefault(str(record["arm"]), {})[str(record["benchmark"])] = record

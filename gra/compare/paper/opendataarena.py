@@ -27,10 +27,10 @@ SAME = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the leaderboard.
+    """One model of the leaderboard, with its scores.
 
-    `kind`: "base" (not fine-tuned), "instruct" (fine-tuned by its makers), or else the domain of its training data.
-    `scores`: column of the leaderboard -> score in percent; columns without a score are absent.
+    `kind`: "base" if the model is not fine-tuned, "instruct" if its makers fine-tuned it, and otherwise the domain of
+    its training data. `scores`: column of the leaderboard -> score in percent. A column without a score is absent.
     """
 
     base: str
@@ -41,7 +41,8 @@ class Entry:
 
 
 def load(path: Path) -> list[Entry]:
-    """Return the leaderboard's entries. For a damaged file, raises StoreError, which names the line."""
+    """Return the models of the leaderboard in the file `path`. Raises StoreError, which names the line, if the file is
+    damaged."""
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     except OSError as error:
@@ -71,8 +72,12 @@ def tuned(entries: Sequence[Entry], base: str) -> list[Entry]:
 
 
 def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
-    """Return the leaderboard's entry that corresponds to a row of the paper. For a row `base`, it is the model without
-    fine-tuning; for a row `vanilla`, the model tuned on the same seed data; other rows have none (None)."""
+    """Return the leaderboard's model that corresponds to the row `key` of the paper's tables. Return None if there is
+    none.
+
+    For a row `base`, it is the model without fine-tuning. For a row `vanilla`, it is the model tuned on the same seed
+    data. Other rows have no such model.
+    """
     if key.data == "base":
         return untrained(entries, key.base)
     wanted = SAME.get(key.seed) if key.data == "vanilla" else None
@@ -80,7 +85,7 @@ def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
 
 
 def score(entry: Entry | None, benchmark: Benchmark) -> float | None:
-    """Return the entry's score on a benchmark in percent; None if the leaderboard does not have it."""
+    """Return a model's score on a benchmark, in percent. Return None if the leaderboard does not have this score."""
     return entry.scores.get(benchmark.opendataarena) if entry is not None and benchmark.opendataarena else None
 
 
@@ -90,5 +95,6 @@ def known(entries: Sequence[Entry], base: str, benchmark: Benchmark) -> list[flo
 
 
 def has_seeds(entries: Sequence[Entry], base: str) -> list[str]:
-    """Return the seed sets of the paper on which the leaderboard has a model, tuned from the base model `base`."""
+    """Return those seed sets of the paper on which a model of the leaderboard was tuned. `base`: the base model of this
+    model."""
     return [seed for seed in SEEDS if counterpart(entries, RowKey(base, seed, "vanilla")) is not None]

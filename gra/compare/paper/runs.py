@@ -29,13 +29,15 @@ OWN_NAMES = {  # arm of conf/arms -> its name as a row of the paper's tables
 
 
 def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[RowKey, str]:
-    """Return a mapping from rows of the paper, MODEL/SEED_DATA/DATA, to the arms that correspond to them.
+    """Return a mapping from rows of the paper's tables to the arms that correspond to them. Arms without a row are left
+    out.
 
-    `block`: MODEL/SEED_DATA if all arms have it in common and their names are only DATA (e.g. `gra`); "all" if their
-    names are MODEL/SEED_DATA/DATA. `own`: the user's mapping from arm to row, which takes precedence. An arm that is
-    listed in OWN_NAMES gets the row given there if no other arm has it. Arms without a row are left out.
+    A row's name is MODEL/SEED_DATA/DATA. If the user's mapping `own` gives an arm a row, it gets this row. If not, it
+    gets the row of its own name. An arm in OWN_NAMES gets the row listed there, if no other arm has that row. `block`:
+    "all" if the arms' names are whole names of rows. If the arms' names are only DATA (e.g. `gra`), it is the
+    MODEL/SEED_DATA that all arms share.
 
-    Raises ConfigError for unknown arms or rows, for two arms with the same row, and if no arm has a row.
+    Raises ConfigError if an arm or a row is unknown, if two arms have the same row, or if no arm has a row.
     """
     problems = [
         Problem("paper.rows", f"`{arm}` is not an arm", f"one of: {', '.join(arms)}") for arm in own if arm not in arms
@@ -72,11 +74,11 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
 
 @dataclass
 class RunsEvidence:
-    """Arms as evidence for the paper's claims. `rows`: row of the paper -> arm (see `rows_of`); `columns`: benchmark of
-    the paper -> task; `known`: the paper's benchmarks; `options`: options of the bootstrap.
+    """The arms of a comparison as evidence for the paper's claims.
 
-    If all arms of a contrast have scores by OpenCompass's rules, the contrast is computed from these, else from the
-    strict scores.
+    `rows`: row of the paper -> arm (see `rows_of`). `columns`: benchmark of the paper -> task of the runs. `known`: the
+    paper's benchmarks. `options`: options of the bootstrap. If all arms of a contrast have scores by OpenCompass's
+    rules, the contrast is computed from these scores. Otherwise, it is computed from the strict scores.
     """
 
     evaluated: Evaluated
@@ -92,14 +94,14 @@ class RunsEvidence:
         return self.known
 
     def reading(self, arms: Sequence[str]) -> str:
-        """Return the kind of score to compare with the paper's numbers: "opencompass" if all arms in `arms` have scores
-        by OpenCompass's rules, else "strict"."""
+        """Return the kind of score that is compared with the paper's numbers. It is "opencompass" if all arms in `arms`
+        have scores by OpenCompass's rules, and "strict" otherwise."""
         scored = self.evaluated.scored
         return "opencompass" if all(scored[arm]["opencompass"] for arm in arms) else "strict"
 
     def scores(self, arm: str, reading: str) -> Scored:
-        """Return the outcomes of an arm by benchmark of the paper, for the benchmarks on which the arm was evaluated.
-        For the benchmarks in MACRO, items are weighted so that each subject or task has the same weight in the mean."""
+        """Return an arm's outcomes on every benchmark of the paper on which it was evaluated. `reading`: the kind of
+        score. In a benchmark of MACRO, items are weighted so that each subject or task counts equally."""
         scored = self.evaluated.scored[arm][reading]
         found = {name: scored[task] for name, task in self.columns.items() if task in scored}
         return {name: macro(one) if name in MACRO else one for name, one in found.items()}
@@ -134,8 +136,11 @@ class RunsEvidence:
         return self._cache[parts, benchmarks]
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
-        """See evidence.Evidence. The number `samples` is that of this row alone. The other numbers are averaged over
-        this row and the rows `gra_10k`, `gra_20k`, ... with the same base model and seed data."""
+        """Return a number about the training data of a row (see `evidence.Evidence`).
+
+        The number `samples` is that of this row alone. Any other number is the mean over this row and the rows
+        `gra_10k`, `gra_20k`, ... with the same base model and seed data.
+        """
         keys = (
             [row]
             if name == "samples"

@@ -47,10 +47,12 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row, in percent. `scores`: the printed scores by benchmark; empty if the paper prints only an average.
-    `printed`: the printed average. `mean`: the exact mean of `scores`, or `printed` if there are no scores. `misprint`:
-    whether `printed` differs from `mean` by more than rounding explains, so that the average or a score must be a
-    misprint."""
+    """One row of the paper's tables, in percent.
+
+    `scores`: the printed scores by benchmark. It is empty if the paper prints only an average. `printed`: the printed
+    average. `mean`: the exact mean of `scores`. If there are no scores, it is equal to `printed`. `misprint`: whether
+    `printed` differs from `mean` by more than rounding explains. If it does, the average or a score must be a misprint.
+    """
 
     key: RowKey
     table: int
@@ -64,8 +66,8 @@ Table = dict[RowKey, PaperRow]
 
 
 def load(folder: Path) -> Table:
-    """Return the rows of Tables 1, 2 and 3 in `folder`. For a damaged file, raises StoreError, which names file and
-    line."""
+    """Return the rows of the paper's Tables 1, 2 and 3 from the files in `folder`. Raises StoreError, which names file
+    and line, if a file is damaged."""
     found: Table = {}
     readers = {"table1_main.csv": main_table, "table2_data_variants.csv": variants, "table3_iterations.csv": iterations}
     for name, reader in readers.items():
@@ -78,7 +80,8 @@ def load(folder: Path) -> Table:
 
 
 def main_table(text: str, where: str = "table1_main.csv") -> list[PaperRow]:
-    """Return the rows of Table 1. For a missing column or number, raises StoreError, which names the line."""
+    """Return the rows of Table 1. Raises StoreError, which names the line, if a column or number is missing. `text`:
+    the content of the table's CSV file. `where`: the name of this file, for errors."""
     return [_whole(row, 1, _kind(row, place), place) for place, row in _lines(text, where)]
 
 
@@ -91,9 +94,8 @@ def iterations(text: str, where: str = "table3_iterations.csv") -> list[PaperRow
 
 
 def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRow]:
-    """Return the rows of Table 2, which has only averages. Its rows `vanilla` are left out, because Table 1 has them.
-
-    Raises StoreError like `main_table`."""
+    """Return the rows of Table 2, which have an average but no scores. The rows `vanilla` are left out, because Table 1
+    has them. Raises StoreError like `main_table`."""
     found = []
     for place, row in _lines(text, where):
         data = next(
@@ -108,10 +110,10 @@ def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRo
 
 
 def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
-    """Return the row with the name `text`, in upper or lower case: MODEL/SEED_DATA/DATA, or only DATA if `block` is
-    MODEL/SEED_DATA.
+    """Return the key of the row that `text` names, in upper or lower case. A row's name is MODEL/SEED_DATA/DATA. If
+    `block` is MODEL/SEED_DATA, `text` can be DATA alone.
 
-    `known`: further valid rows. Raises ConfigError for an unknown name; the error suggests the most similar name.
+    `known`: further valid rows. Raises ConfigError if the name is unknown. The error suggests the most similar name.
     """
     words = text if text.count("/") == 2 or not block or block == "all" else f"{block}/{text}"
     names = {str(key).lower(): key for key in (*all_keys(), *known)}
@@ -128,7 +130,7 @@ def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
 
 
 def all_keys() -> list[RowKey]:
-    """Return every name that a row can have, including the names of arms for which the paper prints no number."""
+    """Return the keys of all valid rows. Some of them belong to arms for which the paper prints no number."""
     return [RowKey(base, seed, data) for base in BASES for seed in SEEDS for data in DATA]
 
 

@@ -33,8 +33,8 @@ def read_object(path: Path | None) -> dict[str, Any] | None:
 
 
 def read_table(path: Path | None, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """Return a parquet file as a table; None if the file does not exist. `columns`: the columns to read (None: all). If
-    the file lacks one of them, the table lacks it, too."""
+    """Return a parquet file as a table. Return None if the file does not exist. `columns`: the columns to read. None
+    means all. Columns that the file lacks are left out."""
     file = open_table(path)
     if file is None:
         return None
@@ -58,7 +58,8 @@ def open_table(path: Path | None) -> pq.ParquetFile | None:
 def read_groups(
     path: Path | None, file: pq.ParquetFile, groups: Sequence[int] | None, columns: Sequence[str]
 ) -> pa.Table:
-    """Read the columns `columns` of the opened parquet file `file`, from the row groups `groups` (None: from all)."""
+    """Return columns of the opened parquet file `file` as a table. `groups`: the row groups to read. None means all.
+    `columns`: the columns to read. `path`: the file's path, for errors."""
     import pyarrow as pa
 
     try:
@@ -68,8 +69,8 @@ def read_groups(
 
 
 def learning_curve(arm: Arm) -> list[tuple[float, float]]:
-    """Return the points (step, training loss) of the arm's training log, without the rows that have no loss. Return []
-    if the arm has no training."""
+    """Return the points (step, training loss) of the arm's training log. Rows without a loss are left out. Return [] if
+    the arm has no training log."""
     path = arm.file("model", "log.csv") or arm.file("model", "model", "log.csv")
     if path is None:
         return []

@@ -18,12 +18,13 @@ REREAD = ("opencompass", "verified")  # readings of the same replies in folders 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The scores of all arms.
+    """The scores of all arms of a comparison.
 
-    `groups`: arm -> its replicates. `runs`: arm -> its evaluated replicates with their scores. `tasks`: every benchmark
-    on which at least one replicate was evaluated. `scored`: arm -> kind of score -> benchmark -> outcomes. A kind is
-    one of `scores.KINDS`, or one of REREAD: these are strict scores of the same replies, computed again by other rules
-    (`gra rescore`). A kind in REREAD has no benchmarks if this was not done for all evaluated replicates of the arm.
+    `groups`: arm -> all its replicates. `runs`: arm -> its evaluated replicates, each with its scores. `tasks`: every
+    benchmark on which at least one replicate was evaluated. `scored`: arm -> kind of score -> benchmark -> outcomes. A
+    kind is one of `scores.KINDS` or one of REREAD. The kinds in REREAD are strict scores that `gra rescore` computed
+    from the same replies by other rules. If some evaluated replicates of an arm lack such scores, the arm has no
+    benchmarks for this kind.
     """
 
     groups: Mapping[str, Sequence[Arm]]
@@ -36,12 +37,12 @@ class Evaluated:
         return [scores for found in self.runs.values() for _, scores in found]
 
     def verified(self, name: str) -> bool:
-        """Return whether, on at least one benchmark, the arm's strict scores are the verdicts of a verifier model."""
+        """Return whether a verifier model's verdicts are the arm's strict scores on at least one benchmark."""
         return any(task.verifier for _, scores in self.runs[name] for task in scores.tasks.values())
 
     def simulated(self, name: str) -> bool:
-        """Return whether an arm's numbers come from simulated models. An arm without a finished step counts as
-        simulated if all arms with a finished step are."""
+        """Return whether an arm's numbers come from simulated models. If no step of this arm is finished, return
+        whether the numbers of all arms with a finished step do."""
         started = [one for one, group in self.groups.items() if any(arm.folders for arm in group)]
         names = [name] if name in started else started
         return bool(names) and all(self._made_up(one) for one in names)
@@ -51,7 +52,7 @@ class Evaluated:
 
 
 def read(arms: Sequence[Arm], reference: str) -> Evaluated:
-    """Return the arms' scores. Raises EvalError for a damaged folder, or if replicates of an arm have different
+    """Return the scores of all arms. Raises EvalError if a folder is damaged, or if replicates of an arm have different
     items."""
     groups = by_name(arms)
     runs = {

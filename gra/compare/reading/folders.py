@@ -16,8 +16,8 @@ def is_run(path: Path) -> bool:
 
 
 def load(path: Path, metric: str | None = None) -> Scores:
-    """Return the scores in `path`. `metric`: the metric to read from lm-eval's logs. Raises EvalError for damaged
-    files, and for a folder without scores."""
+    """Return the scores in the folder `path`, which `gra eval` or lm-eval wrote. `metric`: the metric to read from
+    lm-eval's logs. Raises EvalError if a file is damaged or the folder has no scores."""
     if not path.exists():
         raise EvalError(
             f"{path}: no such folder\n    -> give the folder of a finished evaluation (gra eval ... output=DIR)"
@@ -37,6 +37,7 @@ def load_arm(arm: Arm) -> Scores | None:
 
 
 def split(word: str) -> tuple[str, Path]:
-    """Split NAME=FOLDER or FOLDER, as given on a command line, into the name ("" if there is none) and the folder."""
+    """Split the argument `word` of a command line, NAME=FOLDER or FOLDER, into name and folder. The name of a plain
+    FOLDER is ""."""
     name, sign, folder = word.partition("=")
     return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))

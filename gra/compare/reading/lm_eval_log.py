@@ -33,7 +33,7 @@ DATED = re.compile(r"^(?P<kind>samples|results)_(?:(?P<task>.+)_)?(?P<date>\d{4}
 
 @dataclass(frozen=True)
 class Line:
-    """One item of a task, scored by one filter of lm-eval. `value`: its score; `document`: the hash of the item's
+    """The score of one item of a task, by one filter of lm-eval. `value`: the score. `document`: the hash of the item's
     text."""
 
     doc_id: str
@@ -43,8 +43,8 @@ class Line:
 
 
 def is_log(path: Path) -> bool:
-    """Return whether `path` is a results file of lm-eval, or a folder that contains logged samples, itself or in a
-    subfolder."""
+    """Return whether `path` holds scores that lm-eval logged. Such a path is a results file, or a folder with logged
+    samples. The samples may lie in a subfolder."""
     if path.is_file():
         found = DATED.match(path.name)
         return found is not None and found["kind"] == "results"
@@ -54,9 +54,11 @@ def is_log(path: Path) -> bool:
 
 
 def load(path: Path, metric: str | None = None) -> Scores:
-    """Return the scores that lm-eval logged. `path`: the folder of the logs; if it holds several evaluations, the
-    results file of one of them. `metric`: the metric that gives the score (None: the first one with all values between
-    0 and 1).
+    """Return the scores that lm-eval logged in `path`.
+
+    `path`: the folder of the logs. If the folder holds several evaluations, give the results file of one of them
+    instead. `metric`: the metric that gives the score. None means the first metric whose values are all between 0 and
+    1.
 
     Raises EvalError if the logs are damaged, hold several evaluations, or hold no score between 0 and 1.
     """

@@ -28,9 +28,12 @@ _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One benchmark of one run. `n`: number of items; `value`: the strict score; scores are from 0 to 1. If the
-    benchmark was skipped because its data were missing, `n` is 0 and all scores are None. `tolerant` and `extraction`
-    are also None for a benchmark without a tolerant score (e.g. choices scored by log-likelihood)."""
+    """The scores of one run on one benchmark, as numbers from 0 to 1.
+
+    `n`: the number of items. `value`: the strict score. If the benchmark was skipped because its data were missing, `n`
+    is 0 and all scores are None. If the benchmark has no tolerant score (e.g. choices scored by log-likelihood),
+    `tolerant` and `extraction` are None.
+    """
 
     n: int
     value: float | None
@@ -45,20 +48,20 @@ class TaskScore:
 
     @property
     def reading(self) -> str:
-        """The rules by which the replies were read to compute `value`: strict, opencompass or VERIFIED."""
+        """The name of the rules by which replies were scored to compute `value`: strict, opencompass or VERIFIED."""
         return str(self.how.get("reading") or "strict")
 
     @property
     def verifier(self) -> str | None:
-        """The name of the verifier model if `value` is the mean of its verdicts; None if `value` was computed by
+        """The name of the verifier model whose verdicts have the mean `value`. None if `value` was computed by
         rules."""
         return str(self.how.get("verifier") or "unnamed") if self.reading == VERIFIED else None
 
 
 @dataclass(frozen=True)
 class Items:
-    """The items of one benchmark, in the order of the file. `tolerant` and `extracted` are None if the benchmark has no
-    such scores."""
+    """The items of one benchmark with their outcomes, in the order of the file. If the benchmark has no tolerant score,
+    `tolerant` and `extracted` are None."""
 
     doc_ids: tuple[str, ...]
     correct: Floats
@@ -69,8 +72,8 @@ class Items:
     prompts: tuple[str, ...] = ()  # hashes of the prompts; empty if an earlier version wrote the file
 
     def of(self, kind: str) -> Floats | None:
-        """Return the outcome of every item for one kind of score in KINDS; None if the benchmark does not have this
-        kind."""
+        """Return the outcome of every item for the kind of score `kind`, one of KINDS. Return None if the benchmark
+        does not have this kind."""
         if kind == "form":
             return None if self.tolerant is None else self.correct - self.tolerant
         return {"strict": self.correct, "tolerant": self.tolerant, "extraction": self.extracted}[kind]
@@ -78,7 +81,8 @@ class Items:
 
 @dataclass(frozen=True)
 class Scores:
-    """One evaluated run: all its benchmarks by name, and the items of those that were not skipped."""
+    """The scores of one evaluated run. `tasks`: all its benchmarks by name. `items`: the items of each benchmark that
+    was not skipped."""
 
     tasks: dict[str, TaskScore]
     items: dict[str, Items]
@@ -87,8 +91,8 @@ class Scores:
 
 
 def load(folder: Path) -> Scores:
-    """Return the scores in `folder`. If a file is missing, damaged or inconsistent, raises EvalError, which names file
-    and key."""
+    """Return the scores in the folder of an evaluation. Raises EvalError, which names file and key, if a file is
+    missing, damaged or inconsistent."""
     path = folder / "scores.json"
     try:
         raw = read_json(path)
@@ -115,11 +119,11 @@ def load(folder: Path) -> Scores:
 
 
 def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind: str, where: str) -> Outcomes | None:
-    """Return the `Outcomes` of the replicates of an arm on one benchmark.
+    """Return the outcomes of an arm's replicates on one benchmark. Return None if a replicate lacks the benchmark or
+    has no outcomes of this kind.
 
-    `runs`: the scores of the replicates; `kind`: one of KINDS; `where`: the arm's name for messages. Return None if a
-    replicate lacks the benchmark or has no outcomes of this kind. Raises EvalError if the replicates have different
-    items.
+    `runs`: the scores of the replicates. `kind`: one of KINDS. `where`: the arm's name, for errors. Raises EvalError if
+    the replicates have different items.
     """
     if not runs or any(task not in run.items or run.items[task].of(kind) is None for run in runs):
         return None
@@ -147,8 +151,8 @@ def outcomes(runs: Sequence[Scores], replicates: Sequence[int], task: str, kind:
 
 
 def conditions_differ(runs: Sequence[Scores]) -> list[str]:
-    """Return a sentence for each benchmark on which the runs were evaluated under different conditions, such as other
-    prompts. The sentence names the conditions that differ, with their values in the order of the runs."""
+    """Return a warning for each benchmark on which the runs were evaluated under different conditions, such as other
+    prompts. The warning names each condition that differs, and its values in the order of the runs."""
     lines = []
     for task in dict.fromkeys(name for run in runs for name in run.items):
         hows = [run.tasks[task].how for run in runs if task in run.items]

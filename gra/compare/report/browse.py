@@ -21,11 +21,12 @@ COLUMNS = (  # what is read of a data folder's tables
 
 
 def browsed(row: Mapping[str, Any], *, kept: bool, wrong: bool | None = None) -> dict[str, Any]:
-    """Return a row of a data folder as values for JSON, with the keys that report.js reads. `wrong`: whether the sample
-    is wrong according to the simulated world; None if unknown.
+    """Return a row of a data folder as a JSON object with the keys that report.js reads.
 
-    A review or an adjudication is {model, scores, score, strengths, weaknesses, missing}. `scores` is in the order of
-    DIMENSIONS; a score that is missing or was not requested is None."""
+    `wrong`: whether the sample is wrong according to the simulated world. None means unknown. A review or an
+    adjudication becomes an object with the keys model, scores, score, strengths, weaknesses and missing. Its `scores`
+    are in the order of DIMENSIONS. A score that is missing or was not requested is None.
+    """
     adjudication = _parsed(row, "adjudication_json") or row.get("adjudication")
     return {
         "id": text(row.get("id"), FEW * 2),
@@ -81,7 +82,8 @@ def number(value: Any) -> float | None:
 
 
 def text(value: Any, cap: int) -> str:
-    """Return `value` as text; "" for None. After `cap` characters, a longer text is cut, and a note says so."""
+    """Return `value` as text, cut after `cap` characters. If the text is cut, a note at its end says so. None becomes
+    ""."""
     found = "" if value is None else str(value)
     return found if len(found) <= cap else f"{found[:cap]} [cut: {len(found) - cap:,} more characters]"
 

@@ -31,10 +31,12 @@ def histogram(
     mark_name: str,
     axis: str,
 ) -> Markup:
-    """Draw a stacked histogram: in each bin, the number of kept samples and, above it, the number of dropped samples.
+    """Draw a stacked histogram of samples. Each bin shows the number of kept samples and, above it, the number of
+    dropped samples.
 
-    `kept`, `dropped`: the values of the samples; `edges`: the edges of the bins; `mark`: the x of a dashed line, the
-    gate's threshold, named `mark_name` (None: no line); `axis`: the name of the x axis.
+    `kept`, `dropped`: the values of the samples. `edges`: the edges of the bins. `mark`: the x position of a dashed
+    line, such as the score at which samples are accepted. None means no line. `mark_name`: the text at this line.
+    `axis`: the name of the x axis.
     """
     bins = len(edges) - 1
     low, high = _count(kept, edges), _count(dropped, edges)
@@ -56,7 +58,8 @@ def histogram(
 
 
 def curves(named: Sequence[tuple[str, Curve]], *, axis: str, value: str) -> Markup:
-    """Draw one line for each (name, points) in `named`, in the colours of the page's palette in their order."""
+    """Draw one line for each pair (name, points) in `named`. The lines get the colours of the page's palette in order.
+    `axis`: what the x axis shows. `value`: what the y axis shows."""
     points = [point for _, curve in named for point in curve]
     x1 = max([1.0, *(x for x, _ in points)])
     values = [y for _, y in points] or [0.0, 1.0]
@@ -81,11 +84,11 @@ def cumulative(
     mark_name: str,
     axis: str,
 ) -> Markup:
-    """Draw a cumulative distribution for each (name, ascending values): a staircase whose height at x is the percentage
-    of the values that are at most x.
+    """Draw a cumulative distribution for each pair (name, ascending values) in `named`. It is a staircase whose height
+    at x is the percentage of the values that are at most x.
 
-    The first staircase is thicker and drawn over the others. `ends`: the ends of the x axis; `mark`: the x of a dashed
-    line, named `mark_name` (None: no line).
+    The first staircase is thicker and drawn over the others. `ends`: the ends of the x axis. `mark`: the x position of
+    a dashed line. None means no line. `mark_name`: the text at this line.
     """
     low, high = ends
     parts = [*_grid(0, 100, counts=True), *_x_axis(low, high, axis), *_marked(mark, mark_name, low, high)]
@@ -104,8 +107,8 @@ def cumulative(
 
 
 def scatter(points: Sequence[tuple[str, float, float, float, float]], *, axis: str, value: str) -> Markup:
-    """Draw, for each (name, x, y, low, high), a point at (x, y) with a vertical line from `low` to `high`, its
-    interval."""
+    """Draw a point with an interval for each (name, x, y, low, high) in `points`. The point is at (x, y), and its
+    interval is a vertical line from `low` to `high`."""
     x1 = 1.1 * max((x for _, x, *_ in points), default=1.0) or 1.0
     least, most = min((one[3] for one in points), default=0.0), max((one[4] for one in points), default=1.0)
     margin = 0.08 * (most - least) or 0.5
@@ -127,8 +130,8 @@ def series(index: int) -> str:
 
 
 def smooth(curve: Curve, window: int) -> list[tuple[float, float]]:
-    """Return the centred moving average of a curve over `window` points (an odd number). Points near the ends, which
-    have no full window, are left out."""
+    """Return the centred moving average of a curve over `window` points, which must be an odd number. Points near the
+    ends are left out, because their window is incomplete."""
     reach = window // 2
     return [
         (curve[i][0], sum(y for _, y in curve[i - reach : i + reach + 1]) / window)

@@ -31,8 +31,8 @@ NAME = "report.html"
 
 
 def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | None = None) -> int:
-    """Run the command. `judge`: says whether a simulated response is right; `seeds`: finds the seeds of an arm. Raises
-    ConfigError, StoreError, EvalError."""
+    """Run `gra report` with these arguments and return the exit code. `judge`: a function that says whether a simulated
+    response is right. `seeds`: a function that finds the seeds of an arm. Raises ConfigError, StoreError, EvalError."""
     parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
@@ -94,8 +94,8 @@ def report(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """Return an HTML page that shows `arms`. `reference`: the name of the arm with which the others are compared (None:
-    the first arm). `samples`, `judge`, `draw`, `seeds`: see page.render.
+    """Return an HTML page that shows `arms`. `reference`: the name of the arm with which the others are compared. None
+    means the first arm. See `page.render` for `samples`, `judge`, `draw` and `seeds`.
 
     Raises ConfigError, StoreError, EvalError.
     """
@@ -116,9 +116,11 @@ def report(
 
 
 def write_beside(folder: Path, name: str) -> Path | None:
-    """Write a report on a single folder of a stage into this folder, as report.html, and return its path. For an audit,
-    and for a folder that a report cannot show, write nothing and return None. `name`: the name of the folder in the
-    report."""
+    """Write a report on the folder of one stage into this folder, as report.html, and return the path of the report.
+    `name`: the name of the folder in the report.
+
+    If the folder is that of an audit, or a report cannot show it, write nothing and return None.
+    """
     step = step_of(folder)
     if step is None or step == "audit":
         return None

@@ -18,8 +18,12 @@ from gra.compare.tables.rows import Comparison
 def committee(
     comparison: Comparison, groups: Mapping[str, Sequence[Arm]], tau: float | None, delta: float | None
 ) -> dict[str, Any] | None:
-    """Return the content of the section, or None if no arm has a funnel. The funnels and warnings are those of all
-    arms; everything else (figures, health, histograms, costs) describes only the data of the reference arm."""
+    """Return the content of the report's section on the committee. Return None if no arm has a funnel. A funnel says
+    how many proposals passed each stage of the synthesis.
+
+    The section shows the funnels and warnings of all arms. Everything else (figures, health, histograms, costs)
+    describes only the data of the reference arm.
+    """
     order = [comparison.reference, *(name for name in groups if name != comparison.reference)]
     funnels = [
         (groups[name][0].label, found) for name in order if (found := funnel.funnel(groups[name][0])) is not None

@@ -24,12 +24,14 @@ ABSENT = "This page was written without a map of the instructions, which takes s
 def coverage(
     groups: Mapping[str, Sequence[Arm]], reference: str, draw: bool, seeds: Seeds | None
 ) -> dict[str, Any] | None:
-    """Return the content of the section; None if no arm has data. It has the keys `panels`, `lines`, `words` and
-    `model`, or `absent`: a sentence that says why there is no map.
+    """Return the content of the report's section on coverage. Return None if no arm has data.
 
-    Only the first replicate of each arm is drawn. One embedder is used for all arms, because distances from different
-    embedders cannot be compared. It is the embedder of the reference or, if the reference has no data, of the first arm
-    with data.
+    If there is no map, the only key of the content is `absent`, a sentence that says why. Otherwise, `absent` is "",
+    and there are also the keys `panels`, `lines`, `words` and `model`.
+
+    Only the first replicate of each arm is drawn. All arms use the same embedder, because distances from different
+    embedders cannot be compared. It is the embedder of the reference. If the reference has no data, it is the embedder
+    of the first arm with data.
     """
     order = [reference, *(name for name in groups if name != reference)]
     arms = {groups[name][0].label: groups[name][0] for name in order}
@@ -53,8 +55,11 @@ def coverage(
 
 
 def located(sets: Mapping[str, Named], model: str, seeds: Named = (), seed: int = 0) -> Coverage | str:
-    """Return the map of the sets, or a sentence that says why there is no map. `model`: the embedder, named as in the
-    config key `synthesis.dedup.model`."""
+    """Return a map of the instructions of all arms. If there can be no map, return a sentence that says why.
+
+    `sets`: the instructions of each arm. `model`: the name of the embedder, as in the config key
+    `synthesis.dedup.model`.
+    """
     if problems := embedder_problems(model):
         return f"No map: {problems[0].message}."
     embedder = Embedder(model)
@@ -78,8 +83,8 @@ def instructions(arm: Arm) -> list[tuple[str, str]]:
 
 
 def model_of(arm: Arm) -> str:
-    """Return the name of the embedder that the arm's synthesis used, from its manifest; "auto" if the manifest names
-    none."""
+    """Return the name of the embedder that the arm's synthesis used, according to its manifest. Return "auto" if the
+    manifest names none."""
     settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
     dedup = settings.get("dedup") if isinstance(settings, Mapping) else None
     found = dedup.get("model") if isinstance(dedup, Mapping) else None

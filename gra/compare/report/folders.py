@@ -38,10 +38,10 @@ def step_of(folder: Path) -> str | None:
 
 
 def arms_of(words: Sequence[str]) -> list[Arm]:
-    """Return the arms of a report. `words`: the user's list of folders, each NAME=DIR or DIR. If one name has several
-    folders of the same step, these are training runs of one arm.
+    """Return the arms that a report shows. `words`: the folders that the user gives, each as NAME=DIR or DIR. If
+    several folders with the same name come from the same step, they are training runs of one arm.
 
-    Raises ConfigError for a folder that no step in STEPS made.
+    Raises ConfigError if no step in STEPS made a folder.
     """
     problems: list[Problem] = []
     named: dict[str, list[dict[str, Path]]] = {}
@@ -77,8 +77,12 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 
 def sources(folder: Path) -> dict[str, Path]:
-    """Return the folders from which `folder` was made, directly or through other steps, by step. A folder that has
-    changed since is left out: its hash differs from the hash that the manifest of the later folder records."""
+    """Return the folders from which `folder` was made, directly or through other steps. The key of a folder is the step
+    that made it.
+
+    A folder that has changed since then is left out. It has changed if its hash differs from the one that the manifest
+    of the later folder records.
+    """
     found: dict[str, Path] = {}
     for entry in (manifest_of(folder).get("inputs") or {}).values():
         if not isinstance(entry, dict) or not isinstance(entry.get("folder"), str):

@@ -17,9 +17,9 @@ WORDS = {name: reason.text for name, reason in REASONS.items()}
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the funnel. `count`: number of proposals that passed the stage. `share`: `count` as a fraction of all
-    proposals. `lost`: for each reason, most frequent first, (reason in words, number of proposals that were dropped for
-    it at this stage)."""
+    """A stage of the funnel. `count`: the number of proposals that passed the stage. `share`: the fraction of all
+    proposals that passed it. `lost`: why proposals were dropped at this stage, as pairs of a reason in words and a
+    number of proposals. The most frequent reason comes first."""
 
     name: str
     count: int
@@ -29,9 +29,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Funnel:
-    """The funnel of one arm's data: its stages, and three numbers of proposals, each None if unknown. `accepted`:
-    accepted by the reviewers and the adjudicator; `adjudicated`: sent to the adjudicator; `adjudicated_kept`: kept by
-    it."""
+    """The funnel of one arm's data, which shows how many proposals passed each stage.
+
+    `accepted`: the number of proposals that the reviewers and the adjudicator accepted. `adjudicated`: the number of
+    proposals that were sent to the adjudicator. `adjudicated_kept`: the number of proposals that the adjudicator kept.
+    Each of these three is None if it is unknown.
+    """
 
     stages: tuple[Stage, ...]
     accepted: int | None
@@ -40,8 +43,8 @@ class Funnel:
 
 
 def funnel(arm: Arm) -> Funnel | None:
-    """Return the funnel of the arm's data. None if no model wrote the data (seed data), or if the arm has no
-    statistics."""
+    """Return the funnel of the arm's data. Return None if the arm has no statistics, or if no model wrote the data
+    (seed data)."""
     stats = data.read_object(arm.file("data", "stats.json"))
     proposals = None if stats is None else stats.get("proposals")
     if stats is None or not isinstance(proposals, int) or proposals < 1 or stats.get("calls") == 0:
@@ -50,11 +53,11 @@ def funnel(arm: Arm) -> Funnel | None:
 
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
-    """Return the funnel of a data set. `proposals`: number of proposals; `reasons`: reason -> number of proposals
-    dropped for it; `stats`: the content of stats.json.
+    """Return the funnel of a data set. `proposals`: the number of proposals. `reasons`: reason -> number of proposals
+    dropped for this reason. `stats`: the content of stats.json.
 
-    A reason that this version does not know is counted at the last stage. A stage where models judge is left out if no
-    model judged there and nothing was dropped there: without reviews, there is no stage "Passed the gate".
+    A reason that this version does not know is counted at the last stage. A stage in which models judge is left out if
+    no model judged and nothing was dropped there. For example, data without reviews have no stage "Passed the gate".
     """
     left = proposals
     asked = _asked(stats)
@@ -77,7 +80,7 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
 
 
 def reviewed(stats: Mapping[str, Any]) -> bool:
-    """Return whether a model judged the proposals. `stats`: the content of stats.json; if it does not say which kinds
+    """Return whether a model judged the proposals. `stats`: the content of stats.json. If it does not say which kinds
     of calls were made, return True."""
     asked = _asked(stats)
     return asked is None or any(asked & calls for calls in JUDGED.values())

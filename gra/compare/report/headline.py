@@ -14,8 +14,8 @@ from gra.compare.tables.rows import Comparison, TableRow
 
 
 def of_comparison(comparison: Comparison) -> list[str]:
-    """Return sentences that compare the reference with the best other arm and then with all other arms; [] if no arm
-    was compared with the reference."""
+    """Return sentences that compare the reference with the best other arm, and then with all other arms. Return [] if
+    no arm was compared with the reference."""
     compared = [(row, found) for row in comparison.rows if (found := row.mean_difference("strict")) is not None]
     if not compared:
         return []
@@ -82,7 +82,7 @@ def _unsaid(found: Difference | None) -> str:
 
 
 def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
-    """Return a list with a sentence on the mean score of one arm; [] if the arm has no mean score."""
+    """Return a list with a sentence on the mean score of one arm. The list is empty if the arm has no mean score."""
     if row.mean is None or row.interval is None:
         return []
     items = sum(cell.n for cell in row.cells.values())
@@ -94,8 +94,8 @@ def of_scores(row: TableRow, tasks: int, level: float) -> list[str]:
 
 
 def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
-    """Return sentences that say how many proposals were kept, whether models reviewed them, and, if the data are
-    simulated and audited, how many kept samples are wrong."""
+    """Return sentences on an arm's data. They say how many proposals were kept, and whether models reviewed them. If
+    the data are simulated and audited, they also say how many kept samples are wrong."""
     kept, proposals, calls = (stats.get(key) for key in ("kept", "proposals", "calls"))
     if not isinstance(kept, int):
         return []
@@ -123,8 +123,8 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
 
 
 def of_probe(found: Mapping[str, Any]) -> list[str]:
-    """Return a list with a sentence that says how many models can tell right answers from wrong ones: those whose AUC
-    has an interval that lies wholly above 0.5. `found`: the content of probe.json."""
+    """Return a list with a sentence that says how many models can tell right answers from wrong ones. These are the
+    models whose AUC has an interval that lies wholly above 0.5. `found`: the content of probe.json."""
     models = found.get("models")
     aucs = (
         [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []
@@ -139,8 +139,8 @@ def of_probe(found: Mapping[str, Any]) -> list[str]:
 
 
 def of_training(curve: Curve, metrics: Mapping[str, float]) -> list[str]:
-    """Return a list with a sentence that says how long a student was trained and how its loss changed; [] without a
-    loss curve."""
+    """Return a list with a sentence that says how long a student was trained and how its loss changed. The list is
+    empty if there is no loss curve."""
     if not curve:
         return []
     tenth = max(1, len(curve) // 10)

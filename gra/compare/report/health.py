@@ -20,9 +20,12 @@ MOST, LONGEST = 50, 500  # rows of a table; characters of a warning
 
 @dataclass(frozen=True)
 class Health:
-    """The committee's health as texts for two tables. `figures`: (name, value). `reviewers`: one row of cells per
-    reviewer, in the order of HEADINGS. `sets`: one row of cells, in the order of SET_HEADINGS, per set of reviewers
-    that judged the same samples. `left_out`: number of sets that are not listed, because only MOST are."""
+    """Figures that show how well the committee works, as texts for the report.
+
+    `figures`: pairs of a name and a value. `reviewers`: one row of cells per reviewer, in the order of HEADINGS.
+    `sets`: one row of cells for each set of reviewers that judged the same samples, in the order of SET_HEADINGS.
+    `left_out`: the number of sets of reviewers beyond the first MOST, which are not listed.
+    """
 
     figures: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
@@ -32,8 +35,8 @@ class Health:
 
 
 def health(found: Any) -> Health | None:
-    """Return the committee's health for the report. `found`: the value of the key `health` in stats.json. None if the
-    file has no such key, or if nothing was reviewed."""
+    """Return the committee's health for the report. Return None if stats.json has no health or nothing was reviewed.
+    `found`: the value of the key `health` in stats.json."""
     if not isinstance(found, Mapping) or not _number(found.get("samples")):
         return None
     alpha, low, high = (_number(found.get(key)) for key in ("alpha", "alpha_low", "alpha_high"))

@@ -35,7 +35,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """The common axis of all rows, from `low` to `high`. `ticks`: (position in percent of the axis, text)."""
+    """The common axis of all rows of a plot, from `low` to `high`. `ticks`: pairs of a position, in percent of the
+    axis, and a text."""
 
     low: float
     high: float
@@ -71,8 +72,8 @@ def means(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def differences(comparison: Comparison) -> dict[str, Any] | None:
-    """Return a plot of differences for each arm that was compared with the reference; None if there is no such arm. All
-    plots have the same axis, which includes zero."""
+    """Return a plot for each arm that was compared with the reference. It shows the differences between the two. Return
+    None if there is no such arm. All plots have the same axis, which includes zero."""
     compared = [row for row in comparison.rows if row.difference is not None]
     if not compared:
         return None
@@ -94,8 +95,8 @@ def differences(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def kind(found: Interval) -> str:
-    """Return the CSS class of a difference (reference minus arm): "for" if its interval is above zero, "against" if it
-    is below zero, "open" if it contains zero."""
+    """Return the CSS class of a difference, which is reference minus arm. The class is "for" if the interval is above
+    zero, "against" if it is below zero, and "open" if it contains zero."""
     return "for" if found.low > 0 else "against" if found.high < 0 else "open"
 
 

@@ -30,9 +30,12 @@ MOST_MODELS, MOST_DOMAINS = 12, 40
 
 @dataclass(frozen=True)
 class Judged:
-    """One proposal. `scores`: each reviewer's score; empty if nobody scored the proposal. `std`: the recorded standard
-    deviation of the scores. `accepted`: whether the committee accepted the proposal; an accepted proposal can still be
-    dropped, e.g. as a duplicate. None if unknown."""
+    """One proposal, with the reviewers' scores and the committee's decision.
+
+    `scores`: reviewer -> score. It is empty if nobody scored the proposal. `std`: the standard deviation of the scores,
+    as the synthesis recorded it. `accepted`: whether the committee accepted the proposal. None means unknown. An
+    accepted proposal can still be dropped, e.g. as a duplicate.
+    """
 
     domain: str
     generator: str
@@ -43,7 +46,7 @@ class Judged:
 
 
 def judged(arm: Arm) -> list[Judged]:
-    """Return the proposals in the arm's data folder, kept and dropped. Of a table with more than WINDOW rows, only
+    """Return the kept and the dropped proposals in the arm's data folder. If a table has more than WINDOW rows, only
     evenly spaced groups of rows are read."""
     found: list[Judged] = []
     for parts, kept in ((("data", "train.parquet"), True), (("rejected.parquet",), False)):
@@ -67,9 +70,12 @@ def judged(arm: Arm) -> list[Judged]:
 
 
 def gate(arm: Arm) -> tuple[float | None, float | None]:
-    """Return two settings of the arm's synthesis from the data folder's manifest: tau, the lowest mean score at which a
-    sample is accepted, and delta, the standard deviation of the scores above which a sample is disputed. A setting that
-    the manifest lacks is None."""
+    """Return the settings tau and delta of the arm's synthesis, from the data folder's manifest. A setting that the
+    manifest lacks is None.
+
+    A sample is accepted if its mean score is at least tau. It is disputed if the standard deviation of its scores is
+    above delta.
+    """
     settings = arm.manifests.get("data", {}).get("config", {}).get("synthesis")
     settings = settings if isinstance(settings, Mapping) else {}
     tau, delta = (settings.get(key) for key in ("tau", "delta"))
@@ -77,8 +83,8 @@ def gate(arm: Arm) -> tuple[float | None, float | None]:
 
 
 def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Return, for each pair of reviewers, their two scores of every sample that both reviewed. The key of a pair is the
-    two names in alphabetical order."""
+    """Return the scores of every two reviewers for the samples that both reviewed. The key is the two names in
+    alphabetical order. The value has one pair of scores for each such sample."""
     seen: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for one in found:
         for first, second in combinations(sorted(one.scores), 2):
@@ -87,9 +93,12 @@ def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, fl
 
 
 def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
-    """Return, by reviewer and generator, one number for each of the generator's samples that this reviewer and at least
-    one other reviewer scored. The number says by how many points the reviewer's score lies below the mean of the other
-    reviewers' scores."""
+    """Return how far each reviewer's scores lie below those of the other reviewers. The result maps reviewer ->
+    generator -> one number for each of the generator's samples.
+
+    The number is the mean of the other reviewers' scores minus this reviewer's score. Only samples with two reviews or
+    more are counted.
+    """
     seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in found:
         for model, gap in zip(one.scores, below_others(list(one.scores.values())), strict=True):
@@ -99,8 +108,8 @@ def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
 
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """Return the table of correlations between the scores of two reviewers, with a line and a column for each reviewer;
-    None if no pair has a correlation."""
+    """Return a table of the correlations between the scores of every two reviewers. It has a line and a column for each
+    reviewer. Return None if no two reviewers have a correlation."""
     models = _models(name for one in found for name in one.scores)
     every = pairs(found)
     if all(correlation(both) is None for both in every.values()):
@@ -118,15 +127,17 @@ def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
 
 def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
     """Return Pearson's correlation between the first and the second values of `pairs`. Return None if there are fewer
-    than LEAST pairs, or if all first or all second values are equal."""
+    than LEAST pairs, or if the first or the second values are all equal."""
     return pearson(pairs) if len(pairs) >= LEAST else None
 
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
-    """Return a table with a line per reviewer and a column per generator. A cell is the reviewer's preference for the
-    generator (see the module's docstring). If the models belong to several families and one family has several models,
-    a last column shows the preference for the reviewer's own family. Return None if no sample has two reviews, or if
-    there are fewer than two generators."""
+    """Return a table that shows how much each reviewer prefers each generator. It has a line per reviewer and a column
+    per generator. The module's docstring defines the preference.
+
+    If the models belong to several families and one family has several models, a last column shows the preference for
+    the reviewer's own family. Return None if no sample has two reviews, or if there are fewer than two generators.
+    """
     gaps = below(found)
     models, writers = _models(gaps), _models(one.generator for one in found if one.generator and one.scores)
     if not models or len(writers) < 2:
@@ -162,9 +173,12 @@ def _cell(value: float | None, n: int, form: str, scale: float = 1.0) -> dict[st
 
 
 def domains(found: Sequence[Judged]) -> list[tuple[str, str, str, str, float]]:
-    """Return a row of five values for each domain; the domain with the most kept samples comes first. The values are
-    the domain's name, the number of its kept samples, the percentage of all kept samples that belong to it, the
-    percentage of its proposals that were kept, and the third value as a fraction."""
+    """Return a row of five values for each domain. The domain with the most kept samples comes first.
+
+    The first four values are texts: the domain's name, the number of its kept samples, the percentage of all kept
+    samples that are in the domain, and the percentage of the domain's proposals that were kept. The fifth value is the
+    third as a fraction.
+    """
     kept, every = (Counter(one.domain for one in found if one.domain and (one.kept or rest)) for rest in (False, True))
     total = sum(kept.values())
     return [

@@ -52,14 +52,15 @@ def render(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """Return the whole report as HTML, for any number of arms. An arm need not have the folders of all steps (data,
-    audit, model, scores): a single data folder is enough.
+    """Return the whole report as HTML. Each arm can have any of the folders data, audit, model and scores. A single
+    data folder is enough.
 
-    `samples`: the maximum number of samples in the page; None: as many as fit. `judge`: a function that says whether a
-    response is right in the simulated world. It is called only if the reference arm is simulated and its data were not
-    audited. `draw`: whether to draw a map of the instructions, for which their embeddings are computed. `seeds`: a
-    function that finds the seeds of an arm, which the map shows as well. Raises StoreError or EvalError if a folder of
-    `arms` is broken.
+    `samples`: the maximum number of samples in the page. None means as many as fit. `judge`: a function that says
+    whether a response is right in the simulated world. It is called only if the reference arm is simulated and its data
+    were not audited. `draw`: whether to draw a map of the instructions, which takes time because their embeddings are
+    computed. `seeds`: a function that finds the seeds of an arm, which the map also shows.
+
+    Raises StoreError or EvalError if a folder of `arms` is broken.
     """
     css, js = (_HERE / "report.css").read_text(encoding="utf-8"), (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()

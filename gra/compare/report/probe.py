@@ -23,8 +23,8 @@ MOST = 30  # most models that are shown, and most sentences
 
 
 def probe(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the table lines and the sentences to show. `found`: the content of probe.json; None is returned if it is
-    not valid."""
+    """Return the lines and sentences that the report shows on a probe. Return None if the probe's result is not valid.
+    `found`: the content of probe.json."""
     models, words, faults = (found.get(key) for key in ("models", "words", "faults"))
     if not isinstance(models, Mapping):
         return None

@@ -37,11 +37,13 @@ Judge = Callable[[str, str], bool | None]  # (instruction, response) -> whether 
 
 @dataclass(frozen=True)
 class Packed:
-    """The samples in a page. `rows`: a JSON list of the samples, as gzip in base64. `calls`: a JSON list of pairs
-    (sample id, list of the sample's model calls), also as gzip in base64. `shown`: number of samples in `rows`.
-    `prompted`: number of samples in `calls`; these are the first samples of `rows`. `total`: number of samples in the
-    data folder. `judged`: whether it is known which kept samples are wrong, from an audit or from the simulated
-    world."""
+    """The samples in a page, compressed.
+
+    `rows`: a JSON list of the samples, as gzip in base64. `calls`: a JSON list, also as gzip in base64. It has pairs of
+    a sample's id and the list of the model calls for this sample. `shown`: the number of samples in `rows`. `prompted`:
+    the number of samples in `calls`. They are the first samples of `rows`. `total`: the number of samples in the data
+    folder. `judged`: whether an audit or the simulated world says which kept samples are wrong.
+    """
 
     rows: str
     calls: str
@@ -52,9 +54,11 @@ class Packed:
 
 
 def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | None:
-    """Pack the samples of the arm's data folder. Return None if the folder has no samples. `most`: the maximum number
-    of samples; None: as many as fit. `judge`: a function that says whether a response is right; it is used if the data
-    were not audited."""
+    """Return the samples of the arm's data folder, packed for a page. Return None if the folder has no samples.
+
+    `most`: the maximum number of samples. None means as many as fit. `judge`: a function that says whether a response
+    is right. It is used if the data were not audited.
+    """
     tables = [_window(arm.file("data", *parts)) for parts in (("data", "train.parquet"), ("rejected.parquet",))]
     total = sum(rows for _, rows in tables)
     limit = MOST_ROWS if most is None else min(most, MOST_ROWS)
@@ -82,8 +86,8 @@ def pack(arm: Arm, most: int | None, judge: Judge | None = None) -> Packed | Non
 
 
 def packed(lines: Iterable[str], size: int) -> tuple[str, int]:
-    """Pack JSON texts into one JSON list, as gzip in base64, until the list has about `size` compressed bytes. Return
-    the packed list and the number of texts in it."""
+    """Pack JSON texts into one JSON list, as gzip in base64. Return the packed list and the number of texts in it.
+    Texts are added until the list has about `size` compressed bytes."""
     squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts, count, long, pending = [squeeze.compress(b"[")], 0, 0, 0
     for line in lines:

@@ -34,10 +34,13 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Shape:
-    """The scores that one judge gave, in ascending order. A judge is a reviewer, or the committee, whose score of a
-    sample is the reviewers' mean. `alone`: the fraction of these samples with a score of at least tau; None if tau is
-    unknown. `together`: the fraction of the same samples that the committee accepted; None if its decision on any of
-    them is unknown."""
+    """The scores that one judge gave, in ascending order. A judge is a reviewer or the committee. The committee's score
+    of a sample is the mean of the reviewers' scores.
+
+    `alone`: the fraction of these samples with a score of at least tau. None means that tau is unknown. `together`: the
+    fraction of the same samples that the committee accepted. It is None if the committee's decision on any of these
+    samples is unknown.
+    """
 
     name: str
     scores: tuple[float, ...]
@@ -46,8 +49,9 @@ class Shape:
 
 
 def shapes(found: Sequence[Judged], tau: float | None) -> list[Shape]:
-    """Return the committee's shape first, then one for each reviewer, in alphabetical order. The committee's is made
-    from the samples with two reviews or more. Return [] if there are fewer than two reviewers."""
+    """Return the scores of each judge as a `Shape`. The committee comes first, and then the reviewers in alphabetical
+    order. The committee's `Shape` covers the samples with two reviews or more. Return [] if there are fewer than two
+    reviewers."""
     names = sorted({name for one in found for name in one.scores})
     if len(names) < 2:
         return []
@@ -69,8 +73,11 @@ def _shape(name: str, pairs: Sequence[tuple[float, bool | None]], tau: float | N
 
 def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
     """Return the fraction of samples on which reviewers agree, with Wilson's 95 % interval, and the number of samples
-    counted. Only samples with two reviews or more are counted. Reviewers agree if the standard deviation of their
-    scores, as the synthesis recorded it, is at most `delta`. Return None for fewer than LEAST samples."""
+    counted. Return None if this number is below LEAST.
+
+    Reviewers agree if the standard deviation of their scores, as the synthesis recorded it, is at most `delta`. Only
+    samples with two reviews or more are counted.
+    """
     spread = [one.std for one in found if one.std is not None and len(one.scores) > 1]
     if len(spread) < LEAST:
         return None
@@ -79,7 +86,8 @@ def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
 
 
 def chart(found: Sequence[Shape], tau: float | None) -> Markup:
-    """Draw each judge's cumulative distribution: the percentage of its samples with a score of at most x."""
+    """Draw the cumulative distribution of each judge's scores. Its height at x is the percentage of the scores that are
+    at most x."""
     return charts.cumulative(
         [(one.name, one.scores) for one in found],
         ends=(0, 10),
@@ -101,8 +109,8 @@ def cells(one: Shape) -> tuple[str, ...]:
 
 
 def sentence(found: Sequence[Judged]) -> str:
-    """Return a sentence with the fraction of samples on which our reviewers agree, and the paper's fraction; "" if ours
-    is not known."""
+    """Return a sentence with two fractions of samples on which reviewers agree: ours and the paper's. Return "" if ours
+    is unknown."""
     ours = agreeing(found, PAPER_DELTA)
     if ours is None:
         return ""
@@ -113,8 +121,8 @@ def sentence(found: Sequence[Judged]) -> str:
 
 
 def data(found: Sequence[Judged], tau: float | None) -> dict[str, Any]:
-    """Return the numbers of the chart, the table and the sentence, for a JSON file: the figures of each judge, how
-    often the judge gives each score, and the fraction of samples on which reviewers agree."""
+    """Return the numbers behind the chart, the table and the sentence, for a JSON file. They are the figures of each
+    judge, how often each judge gives each score, and the fraction of samples on which reviewers agree."""
     ours = agreeing(found, PAPER_DELTA)
     return {
         "tau": tau,

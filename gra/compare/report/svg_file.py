@@ -31,8 +31,8 @@ def opened(width: int, height: int) -> Markup:
 
 
 def chart_file(chart: Markup, names: Sequence[str], title: str) -> str:
-    """Return an SVG file with a chart that charts.py drew, a title, and a legend. `names`: the names of the chart's
-    lines, for the legend."""
+    """Return an SVG file with a chart, a title and a legend. `chart`: a chart that charts.py drew. `names`: the names
+    of the chart's lines, for the legend."""
     high = ROW * (len(names) + 1) + 8
     parts = [
         opened(WIDTH, high + HEIGHT),

@@ -54,8 +54,8 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Range:
-    """A score or a difference of scores, with its confidence interval from `low` to `high`. All three are fractions:
-    0.01 is one point."""
+    """A score or a difference of scores (`value`), with its confidence interval from `low` to `high`. All three numbers
+    are fractions, so 0.01 is one point."""
 
     value: float
     low: float
@@ -64,9 +64,9 @@ class Range:
 
 @dataclass(frozen=True)
 class Interval(Range):
-    """A difference of scores with its confidence interval. `p`: the two-sided p-value of "no difference", computed by
-    the same method as the interval. `df`: the degrees of freedom of Student's t in the interval; infinite for an
-    interval over items only."""
+    """A difference of scores with its confidence interval and its p-value. `p`: the two-sided p-value of "no
+    difference", computed by the same method as the interval. `df`: the degrees of freedom of Student's t in the
+    interval. It is infinite if the interval is over items only."""
 
     p: float
     df: float = math.inf
@@ -74,9 +74,12 @@ class Interval(Range):
 
 @dataclass(frozen=True)
 class Level:
-    """The scores of one arm: `mean` over all benchmarks, `tasks` by benchmark, and `groups`, the mean over each named
-    group of benchmarks. `trainings`: number of training runs, if the intervals take training noise into account; 0 if
-    the intervals are over items only."""
+    """The scores of one arm with their intervals.
+
+    `mean`: the mean over all benchmarks. `tasks`: benchmark -> score. `groups`: name of a group of benchmarks -> mean
+    over the group. `trainings`: the number of training runs, if the intervals take training noise into account. It is 0
+    if the intervals are over items only.
+    """
 
     mean: Range
     tasks: dict[str, Range]
@@ -86,15 +89,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Difference:
-    """The scores of the first arm minus those of the second: `mean` over all benchmarks, `tasks` by benchmark, and
-    `groups`, the mean over each named group of benchmarks.
+    """The scores of a first arm minus those of a second arm, with intervals.
 
-    `replicates`: the number of training runs of each arm. `over_trainings`: whether the intervals include training
-    noise; if not, they are over items and hold for these trained models only. `family`: the p-value of each benchmark,
-    for Holm's correction. `claims`: whether a table may mark significant differences with a star: if both arms were
-    trained at least twice and training noise was estimated, or if the caller set `items_only`. `resamples`: number of
-    resamples; 0 if nothing was resampled. `clustered`: the number of clusters of each benchmark that is resampled by
-    cluster.
+    `mean`: the difference of the means over all benchmarks. `tasks`: benchmark -> difference. `groups`: name of a group
+    of benchmarks -> difference of the means over the group. `replicates`: the number of training runs of each arm.
+    `over_trainings`: whether the intervals include training noise. If not, they are over items and hold for these
+    trained models only. `family`: benchmark -> p-value, before Holm's correction. `claims`: whether a table may mark
+    significant differences with a star. It may if both arms were trained at least twice and training noise was
+    estimated, or if the caller set `items_only`. `resamples`: the number of resamples. It is 0 if nothing was
+    resampled. `clustered`: benchmark -> number of clusters of items, if whole clusters are resampled.
     """
 
     mean: Interval
@@ -119,15 +122,15 @@ def paired_bootstrap(
     groups: Mapping[str, Sequence[str]] | None = None,
     items_only: bool = False,
 ) -> Difference:
-    """Return the scores of the first arm minus those of the second, with intervals. The arguments `first` and `second`
-    map each benchmark to the arm's outcomes.
+    """Return the scores of the first arm minus those of the second, with intervals. `first` and `second`: benchmark ->
+    the arm's outcomes. `groups`: named groups of benchmarks. The means over each group are compared as well.
 
-    The intervals are over items and training runs if there are enough training runs (see the module's docstring) and
-    `items_only` is false. Otherwise they come from a bootstrap over items. Items of the two arms are paired by their
-    `doc_id`, in whatever order they come; training runs are not paired. `groups`: named groups of benchmarks; the mean
-    over each group is compared as well. Swapping the arms changes only the sign of every difference.
+    If there are enough training runs (see the module's docstring) and `items_only` is false, the intervals are over
+    items and training runs. Otherwise, they come from a bootstrap over items. Items of the two arms are paired by their
+    `doc_id`, so their order does not matter. Training runs are not paired. Swapping the arms changes only the sign of
+    every difference.
 
-    Raises EvalError if the arms have different benchmarks, items or clusters of items; the message gives the counts.
+    Raises EvalError if the arms have different benchmarks, items or clusters of items. The message gives the counts.
     """
     tables = matched(first, second)
     counts = len(replicates_of(first)), len(replicates_of(second))
@@ -148,9 +151,12 @@ def between(
     groups: Mapping[str, Sequence[str]],
     items_only: bool,
 ) -> Difference:
-    """Return what `paired_bootstrap` returns, except `clustered`, from the tables that `matched` made. `counts`: number
-    of training runs of each arm. The first counts[0] columns of a table belong to the first arm, the others to the
-    second."""
+    """Return the difference of two arms from the tables that `matched` made. The result is that of `paired_bootstrap`,
+    but without `clustered`.
+
+    `counts`: the number of training runs of each arm. The first counts[0] columns of a table belong to the first arm,
+    the other columns to the second.
+    """
     _check(resamples, level)
     over_trainings = not items_only and known(*counts)
     edges = {task: edge(table, counts[0], level, share=False) for task, table in tables.items()}
@@ -185,9 +191,9 @@ def level_of(
     items_only: bool = False,
     share: bool = True,
 ) -> Level:
-    """Return the scores of one arm with their intervals. The intervals are over items. If the arm has at least three
-    training runs and `items_only` is false, they are over items and training runs. `share`: true if the outcomes are
-    between 0 and 1, false if they are differences."""
+    """Return the scores of one arm with their intervals. If the arm has at least three training runs and `items_only`
+    is false, the intervals are over items and training runs. Otherwise, they are over items only. `share`: true if the
+    outcomes are between 0 and 1, false if they are differences."""
     _check(resamples, level)
     count = len(replicates_of(arm))
     over_trainings = not items_only and known(count, None)
@@ -212,8 +218,8 @@ def level_of(
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjust p-values for multiple tests by Holm's step-down method. It bounds the probability that at least one of the
-    findings is false.
+    """Return the p-values, adjusted for multiple tests by Holm's step-down method. If only adjusted p-values of at most
+    5 % count as findings, the probability that at least one finding is false is at most 5 %.
 
     With m p-values in ascending order, the i-th (from 0) becomes the largest of (m - j) * p_j over j <= i, at most 1.
     Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6.
@@ -227,9 +233,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def with_noise(reach: float, noise: float, level: float) -> float:
-    """Return the half width of an interval over items after training noise is added to both arms. `reach`: the half
-    width without this noise. `noise`: the standard deviation of an arm's mean score between training runs, in the unit
-    of `reach`."""
+    """Return the half width that an interval over items would have if training noise of both arms were added. `reach`:
+    the half width without this noise. `noise`: the standard deviation of an arm's mean score between training runs, in
+    the unit of `reach`."""
     return math.hypot(reach, normal(level) * math.sqrt(2) * noise)
 
 
@@ -294,7 +300,7 @@ def _resampled(
 
 
 def around(found: Estimate, level: float, least: float) -> tuple[float, float]:
-    """Return the two ends of the interval, which is symmetric around the estimate and cut at `least` and at 1. `least`:
-    the lowest possible value of the statistic (0 or -1)."""
+    """Return the two ends of the interval around an estimate. The interval is symmetric, but cut at `least` and at 1.
+    `least`: the lowest possible value of the statistic, e.g. 0 or -1."""
     reach = found.reach(level)
     return max(least, found.value - reach), min(1.0, found.value + reach)

@@ -33,8 +33,9 @@ class Contrast:
 
 
 def parse(text: str, names: Sequence[str]) -> dict[str, float]:
-    """Return the weight of each arm in the contrast that `text` describes. `text` is A-B, or A1+A2-B1+B2, which is the
-    mean of A1 and A2 minus the mean of B1 and B2. `names`: the arms; their names may contain + and -.
+    """Return the weight of each arm in the contrast `text`. The contrast A-B is arm A minus arm B. The contrast
+    A1+A2-B1+B2 is the mean of A1 and A2 minus the mean of B1 and B2. `names`: the arms. Their names may contain + and
+    -.
 
     Raises ConfigError if `text` contains a name that is not an arm, or if it can be read in two ways.
     """
@@ -63,8 +64,8 @@ def contrast(
     items_only: bool = False,
 ) -> Difference:
     """Return the weighted sum of the arms' scores, with intervals, on the benchmarks that all these arms have.
-    `weights`: the weight of each arm. `groups`: named groups of benchmarks; the mean over each group is compared as
-    well.
+    `weights`: the weight of each arm. `groups`: named groups of benchmarks. For each group, the weighted sum of the
+    arms' means over it is returned as well.
 
     For two arms with the weights 1 and -1, the result is the same as that of `paired_bootstrap`. Raises EvalError if
     the arms have no benchmark in common or have different items.
@@ -106,8 +107,8 @@ def contrast(
 
 
 def shared(arms: Mapping[str, Scored], names: Sequence[str]) -> list[str]:
-    """Return the benchmarks that all the arms `names` have, in the order of the first arm. Raises EvalError if there is
-    none."""
+    """Return the benchmarks that all arms in `names` have, in the order of the first arm. Raises EvalError if there is
+    no such benchmark."""
     found = [task for task in arms[names[0]] if all(task in arms[name] for name in names)]
     if not found:
         listed = "; ".join(f"{name}: {', '.join(arms[name]) or 'none'}" for name in names)

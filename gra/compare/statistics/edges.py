@@ -38,9 +38,11 @@ FEW = 20  # if fewer items differ from the most frequent outcome, resampling is 
 
 @dataclass(frozen=True)
 class Edge:
-    """The interval, from `low` to `high`, of a benchmark whose items nearly all have the same outcome. `p`: the
-    two-sided p-value of a difference; 1 if the statistic is a fraction of right answers. `extra`: the amount by which
-    the benchmark's variance over items is increased when a mean over benchmarks is computed."""
+    """The interval of a benchmark whose items nearly all have the same outcome, from `low` to `high`.
+
+    `p`: the two-sided p-value of a difference. If the statistic is a fraction of right answers, it is 1. `extra`: what
+    is added to the benchmark's variance over items when a mean over benchmarks is computed.
+    """
 
     low: float
     high: float
@@ -49,13 +51,13 @@ class Edge:
 
 
 def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
-    """Return the interval of a benchmark whose items nearly all have the same outcome; None for any other benchmark,
-    because resampling works for it.
+    """Return the interval of a benchmark whose items nearly all have the same outcome. Return None for any other
+    benchmark, because resampling works for it.
 
     `first`: the number of columns that belong to the first arm. `share`: true if the table has only one arm, with
-    outcomes between 0 and 1. If false, the statistic is a difference: the mean of the first arm's columns minus the
-    mean of the other columns. If there are no other columns, the outcomes are differences already, and the statistic is
-    their mean.
+    outcomes between 0 and 1. The statistic is then a fraction of right answers. If `share` is false, the statistic is a
+    difference: the mean of the first arm's columns minus the mean of the other columns. If there are no other columns,
+    the outcomes are differences already, and the statistic is their mean.
     """
     own = table.outcomes[:, :first].mean(axis=1)
     other = table.outcomes[:, first:].mean(axis=1) if table.outcomes.shape[1] > first else np.zeros(len(own))
@@ -78,23 +80,24 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
 
 
 def effective(value: float, variance: float, units: float) -> float:
-    """Return the number of independent items, of which the fraction `value` is right, that would give this variance.
+    """Return the number of independent items for which a fraction `value` of right answers has the variance `variance`.
     Return `units` if the variance is 0, or if `value` is 0 or 1."""
     return value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(units)
 
 
 def bonett_price(gaps: Floats, units: float) -> tuple[float, float]:
-    """Return the centre and the variance of Bonett and Price's interval: of the mean of the paired differences, after
-    one difference of +1 and one of -1 are added. `gaps`: the differences by item. `units`: the number of independent
-    items."""
+    """Return the centre and the variance of Bonett and Price's interval for a mean of paired differences. Before the
+    mean is taken, one difference of +1 and one of -1 are added. `gaps`: the differences by item. `units`: the number of
+    independent items."""
     square = (float((gaps**2).mean()) * units + 2) / (units + 2)
     centre = float(gaps.mean()) * units / (units + 2)
     return centre, (square - centre**2) / (units + 2)
 
 
 def sign_test(gaps: Floats) -> float:
-    """McNemar's exact two-sided p-value (binomial). `gaps`: differences by item. The p-value is the probability, if the
-    arms are equal, that positive and negative differences are divided at least as unevenly as in `gaps`."""
+    """Return McNemar's exact two-sided p-value (binomial) of "no difference". `gaps`: the differences by item. The
+    p-value is the probability, if the arms are equal, that positive and negative differences are divided at least as
+    unevenly as in `gaps`."""
     above, below = int((gaps > 0).sum()), int((gaps < 0).sum())
     count = above + below
     return min(1.0, 2 * sum(math.comb(count, k) for k in range(min(above, below) + 1)) / 2**count)

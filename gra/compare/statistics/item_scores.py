@@ -16,12 +16,13 @@ FEW_CLUSTERS = 20  # a benchmark with fewer clusters is drawn by item, see boots
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The outcomes of one arm on one benchmark: `correct` has shape (replicates, items); `doc_ids` names the items.
+    """The outcomes of one arm on one benchmark.
 
-    `replicates`: the number of the training run behind each row of `correct`; all benchmarks of an arm have the same
-    numbers. `clusters`: each item's cluster; None if items are independent. `answers`: the items' right answers; None
-    if they are unknown. An item without an id is named by its position in the file. `answers` then show whether two
-    files have the items in different orders.
+    `correct`: the outcomes, in the shape (replicates, items). `doc_ids`: the items' names. An item without an id is
+    named by its position in the file. `replicates`: the number of the training run behind each row of `correct`. All
+    benchmarks of an arm have the same numbers. `clusters`: each item's cluster. None means that items are independent.
+    `answers`: the items' right answers, which show whether two files have the items in different orders. None means
+    unknown.
     """
 
     doc_ids: tuple[str, ...]
@@ -49,7 +50,7 @@ class Outcomes:
 
 
 def macro(one: Outcomes) -> Outcomes:
-    """Return the outcomes, weighted so that their mean is the unweighted mean of the clusters' means. Outcomes without
+    """Return the outcomes, weighted so that every cluster of items counts equally in their mean. Outcomes without
     clusters are returned unchanged."""
     if one.clusters is None:
         return one
@@ -60,8 +61,8 @@ def macro(one: Outcomes) -> Outcomes:
 
 @dataclass(frozen=True)
 class Table:
-    """One benchmark as a table for the bootstrap. `outcomes` has shape (items, columns), with one column per training
-    run. `member`: the index of each item's cluster; None if the bootstrap draws single items, not clusters."""
+    """One benchmark as a table for the bootstrap. `outcomes`: an array of shape (items, columns), with one column per
+    training run. `member`: the index of each item's cluster. None means that the bootstrap draws single items."""
 
     doc_ids: list[str]
     outcomes: Floats
@@ -69,8 +70,8 @@ class Table:
 
 
 def table_of(one: Outcomes) -> Table:
-    """Return the outcomes as a table. Its rows are sorted by the items' names, so that the items' order in a file has
-    no effect."""
+    """Return the outcomes of one arm on one benchmark as a table. Its rows are sorted by the items' names, so the order
+    of the items in a file has no effect."""
     order = sorted(range(len(one.doc_ids)), key=one.doc_ids.__getitem__)
     member = None
     if one.clusters is not None and one.clusters_drawn is not None:
@@ -79,17 +80,17 @@ def table_of(one: Outcomes) -> Table:
 
 
 def matched(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) -> dict[str, Table]:
-    """Return a table for each benchmark: one row per item, with the outcomes of the first arm in the first columns and
-    those of the second arm in the others.
+    """Return a table for each benchmark with the outcomes of two arms. A table has one row per item. The first columns
+    are the training runs of the first arm, the other columns those of the second arm.
 
-    Raises EvalError if the arms have different benchmarks, items or clusters; the message gives the counts.
+    Raises EvalError if the arms have different benchmarks, items or clusters. The message gives the counts.
     """
     return joined([first, second])
 
 
 def joined(arms: Sequence[Mapping[str, Outcomes]]) -> dict[str, Table]:
-    """Return the tables of any number of arms, like `matched` for two. All arms must have the same items as the
-    first."""
+    """Return a table for each benchmark with the outcomes of any number of arms, as `matched` does for two arms. Raises
+    EvalError if an arm has other benchmarks, items or clusters than the first arm."""
     first = arms[0]
     tables = {task: table_of(one) for task, one in first.items()}
     columns = {task: [table.outcomes] for task, table in tables.items()}
@@ -135,7 +136,8 @@ def _same_items(task: str, one: Outcomes, other: Outcomes) -> None:
 
 
 def replicates_of(arm: Mapping[str, Outcomes]) -> tuple[int, ...]:
-    """The numbers that identify the arm's training runs. Raises EvalError if they differ between its benchmarks."""
+    """Return the numbers that identify the arm's training runs. Raises EvalError if its benchmarks have different
+    numbers."""
     sets = {outcomes.replicates for outcomes in arm.values()}
     if len(sets) != 1:
         remedy = "evaluate every replicate on every benchmark"

@@ -42,9 +42,9 @@ NOISE = 0.01  # assumed training noise
 
 @dataclass(frozen=True)
 class Design:
-    """A planned comparison. `items` and `share` have one value per benchmark: its number of items and the fraction of
-    right answers (0..1). `noise` is a fraction too: 0.01 is one point. The module's docstring explains the other
-    fields."""
+    """A planned comparison of two arms. `items`: the number of items of each benchmark. `share`: the fraction of right
+    answers on each benchmark, from 0 to 1. `noise`: training noise as a fraction, so 0.01 is one point. The module's
+    docstring explains the other fields."""
 
     items: Sequence[int]
     share: Sequence[float]
@@ -62,16 +62,19 @@ class Design:
 
 
 def detectable(found: Interval, level: float, power: float = POWER) -> float:
-    """Return the minimum detectable effect of a comparison from the interval that it gave, as a fraction: 0.01 is one
-    point."""
+    """Return the minimum detectable effect of a comparison that gave the interval `found`. This is the smallest true
+    difference that is detected with the probability `power`. It is a fraction, so 0.01 is one point."""
     reach = (found.high - found.low) / 2
     return reach * (1 + student(2 * power - 1, found.df) / student(level, found.df))
 
 
 def error(design: Design, trainings: int) -> tuple[float, float]:
     """Return the predicted standard error of the difference between two arms' means over benchmarks, and its degrees of
-    freedom. `trainings`: the number of training runs of each arm. If it is 1, the error leaves training noise out,
-    because one run cannot show it; it then holds for these two trained models only."""
+    freedom. `trainings`: the number of training runs of each arm.
+
+    One training run cannot show training noise. So if `trainings` is 1, the standard error leaves training noise out
+    and holds for these two trained models only.
+    """
     se, _, df = _errors(design, trainings)
     return se, df
 
@@ -108,22 +111,25 @@ def _extra(items: int, spread: float, alike: float, design: Design, trainings: i
 
 
 def effect(design: Design, trainings: int) -> float:
-    """Return the minimum detectable effect of the planned comparison, as a fraction: 0.01 is one point. `trainings`:
-    the number of training runs of each arm."""
+    """Return the minimum detectable effect of the planned comparison. This is the smallest true difference that is
+    detected with the probability `design.power`. It is a fraction, so 0.01 is one point. `trainings`: the number of
+    training runs of each arm."""
     se, used, df = _errors(design, trainings)
     return used * student(design.level, df) + se * student(2 * design.power - 1, df)
 
 
 def trainings_needed(design: Design, wanted: float) -> int | None:
-    """Return the smallest number of training runs of each arm, at least two, with which the effect `wanted` (a
-    fraction) can be detected. Return None if more than MOST training runs are needed."""
+    """Return how many training runs of each arm are needed to detect the effect `wanted` (a fraction). The result is at
+    least 2. Return None if more than MOST training runs are needed."""
     return next((count for count in range(2, MOST + 1) if effect(design, count) <= wanted), None)
 
 
 def items_needed(design: Design, trainings: int, wanted: float) -> float | None:
-    """Return the factor by which the number of items of every benchmark must be multiplied so that the effect `wanted`
-    (a fraction) can be detected. `trainings`: the number of training runs of each arm. A factor below 1 means that
-    fewer items suffice. Return None if training noise hides the effect, whatever the number of items."""
+    """Return the factor by which every benchmark's number of items must be multiplied to detect the effect `wanted` (a
+    fraction). If the factor is below 1, fewer items suffice. `trainings`: the number of training runs of each arm.
+
+    Return None if training noise hides the effect, whatever the number of items.
+    """
     low, high = 1e-3, 1e3
     if effect(_more(design, high), trainings) > wanted:
         return None

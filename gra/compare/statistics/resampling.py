@@ -21,12 +21,13 @@ CHUNK = 4_000_000  # numbers held at once while resampling (32 MB)
 def resample(
     tables: Mapping[str, Table], first: int, resamples: int, seed: int
 ) -> tuple[dict[str, float], dict[str, Floats]]:
-    """Return two mappings, both by benchmark: the statistic of all items, and the statistic of every resample. The
-    statistic is the mean of the first arm's columns minus the mean of the second arm's columns; the first arm's mean if
-    there is no second arm. `first`: the number of columns of the first arm. Items are drawn with replacement within the
-    benchmark; if the table has clusters, whole clusters are drawn.
+    """Return the statistic of all items, and the statistic of every resample, each as a mapping by benchmark.
 
-    Swapping the two arms changes the sign of every statistic exactly; equal arms give zeros.
+    The statistic is the mean of the first arm's columns minus the mean of the second arm's columns. If there is no
+    second arm, it is the first arm's mean. `first`: the number of columns of the first arm. A resample draws items of
+    the benchmark with replacement. If the table has clusters, it draws whole clusters.
+
+    Swapping the two arms changes the sign of every statistic exactly. Equal arms give zeros.
     """
     values: dict[str, float] = {}
     drawn: dict[str, Floats] = {}
@@ -42,8 +43,8 @@ def resample(
 
 
 def over(tasks: Sequence[str], values: Mapping[str, float], drawn: Mapping[str, Floats]) -> tuple[float, Floats]:
-    """Return two unweighted means over the benchmarks `tasks`: the mean of `values`, and for every resample the mean of
-    `drawn`. `values` and `drawn` are the two results of `resample`."""
+    """Return the statistic of all items, and the statistic of every resample, as unweighted means over the benchmarks
+    `tasks`. `values` and `drawn` are the two results of `resample`."""
     # Sums of +-1/n in another order differ in the last bits; without rounding, exact ties with zero would be lost.
     resampled = np.round(np.stack([drawn[task] for task in tasks]).mean(axis=0), 12) + 0.0
     return sum(values[task] for task in tasks) / len(tasks) + 0.0, resampled
@@ -57,21 +58,26 @@ def quantiles(drawn: Floats, level: float) -> tuple[float, float]:
 
 
 def p_value(drawn: Floats) -> float:
-    """Return the two-sided p-value: twice the fraction of resamples below zero, or above zero if these are fewer. A
-    resample that is exactly zero counts on both sides. One is added to the numerator and to the denominator of the
-    fraction, so the p-value is never 0 (Davison and Hinkley 1997, section 4.2)."""
+    """Return the two-sided p-value of "no difference". It is twice the fraction of resamples below zero or twice the
+    fraction above zero, whichever is smaller.
+
+    A resample that is exactly zero counts on both sides. One is added to the numerator and to the denominator of the
+    fraction, so the p-value is never 0 (Davison and Hinkley 1997, section 4.2).
+    """
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     return min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1))
 
 
 def least_resamples(family: int, level: float) -> int:
-    """Return the smallest number of resamples with which a difference can be significant at 1 - `level` after Holm's
-    correction. `family`: the number of tests. The smallest possible p-value is 2 / (resamples + 1)."""
+    """Return the smallest number of resamples with which a difference can be significant after Holm's correction. With
+    fewer resamples, even the smallest possible p-value, 2 / (resamples + 1), is too large. `family`: the number of
+    tests. `level`: a difference is significant at 1 - `level`, e.g. 0.05."""
     return int(np.ceil(round(2 * family / (1 - level), 9))) - 1
 
 
 def cluster_sums(outcomes: Floats, member: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return, for each cluster, the sum of its items' outcomes in every column, and its number of items."""
+    """Return two arrays with one entry per cluster. The first has the sum of its items' outcomes in every column, the
+    second its number of items."""
     sizes = np.bincount(member).astype(np.float64)
     sums: Floats = np.stack([np.bincount(member, column) for column in outcomes.T], axis=1).astype(np.float64)
     return sums, sizes

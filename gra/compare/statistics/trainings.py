@@ -54,10 +54,13 @@ LEAST = 2  # with fewer degrees of freedom, training noise is not estimated
 
 @dataclass(frozen=True)
 class Parts:
-    """The quantities of the module's docstring for one benchmark, or for the unweighted mean over several. `means`: for
-    each of the two arms, the mean score of every training run; the second entry is empty if there is only one arm.
-    `items`: the variance I, which is due to items (or clusters), with `items_df` degrees of freedom. `luck`: for each
-    arm, the variance q; None if the arm was trained once."""
+    """The means and variances of one benchmark, or of the unweighted mean over several. The module's docstring defines
+    the variances.
+
+    `means`: the mean scores of every training run, for each of the two arms. If there is only one arm, the second entry
+    is empty. `items`: the variance I, which is due to items (or clusters). `items_df`: its degrees of freedom. `luck`:
+    the variance q of each arm. None means that the arm was trained once.
+    """
 
     means: tuple[Floats, Floats]
     items: float
@@ -73,9 +76,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimated difference or mean (`value`), and the parts of its squared standard error. `items` and `items_df`
-    are as in Parts. `seen`: the variance between training runs, which is the sum of s^2 / R over the arms, with
-    `seen_df` degrees of freedom. `luck`: the part of `seen` that `items` already contains."""
+    """An estimated difference or mean (`value`), with the parts of its squared standard error.
+
+    `items` and `items_df` are as in Parts. `seen`: the variance between training runs, which is the sum of s^2 / R over
+    the arms. `seen_df`: its degrees of freedom. `luck`: the part of `seen` that `items` already contains.
+    """
 
     value: float
     items: float
@@ -114,8 +119,8 @@ class Estimate:
 
     @property
     def tail_p(self) -> float:
-        """The two-sided p-value of "no difference" for Holm's correction, which needs p-values that are right even if
-        they are very small (see the module's docstring). It is never much below `p`."""
+        """A two-sided p-value of "no difference" that is right even if it is very small. Holm's correction needs such
+        p-values (see the module's docstring). This one is never much below `p`."""
         if self.value == 0:
             return 1.0
         # Chi-squared over its degrees of freedom, by the midpoint rule on its logarithm: from 1e-12 to 40 times its mean.
@@ -130,8 +135,8 @@ class Estimate:
 
 
 def c4(df: float) -> float:
-    """Return the constant c4: the expected standard deviation of a sample with `df` degrees of freedom, divided by the
-    true standard deviation."""
+    """Return the constant c4 for `df` degrees of freedom. It is the expected standard deviation of a sample, divided by
+    the true standard deviation."""
     return math.sqrt(2 / df) * math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2))
 
 
@@ -143,14 +148,14 @@ def _below(value: Any, df: float) -> Any:
 
 
 def known(first: int, second: int | None) -> bool:
-    """Return whether there are enough training runs to estimate training noise. `first` and `second`: the numbers of
-    training runs of the two arms; `second` is None if there is only one arm."""
+    """Return whether there are enough training runs to estimate training noise. `first`, `second`: the numbers of
+    training runs of the two arms. If there is only one arm, `second` is None."""
     return first - 1 + (0 if second is None else second - 1) >= LEAST
 
 
 def measure(table: Table, first: int) -> Parts:
-    """Return the parts of one benchmark. A column of the table is a training run; `first`: the number of columns of the
-    first arm, which come first. The other columns belong to the second arm.
+    """Return the means and variances of one benchmark. A column of the table is a training run. `first`: the number of
+    columns of the first arm, which come first. The other columns belong to the second arm.
 
     If the table has clusters, a mean is the ratio of two sums over clusters (outcomes and items). The variances are
     then those of the linearised ratio.
@@ -172,7 +177,8 @@ def measure(table: Table, first: int) -> Parts:
 
 
 def mean_of(parts: Sequence[Parts]) -> Parts:
-    """The parts of the unweighted mean over benchmarks. Items of different benchmarks are taken to be independent."""
+    """Return the means and variances of the unweighted mean over benchmarks. Items of different benchmarks are taken to
+    be independent."""
     count = len(parts)
     items = sum(one.items for one in parts) / count**2
     spread = sum((one.items / count**2) ** 2 / one.items_df for one in parts)
@@ -185,8 +191,8 @@ def mean_of(parts: Sequence[Parts]) -> Parts:
 
 
 def estimate(parts: Parts) -> Estimate:
-    """Return the difference or mean, with its standard error over items and training runs. Call it only if `known` is
-    true for the numbers of training runs."""
+    """Return the difference of two arms, or the mean of one arm, with its standard error over items and training runs.
+    Call it only if `known` is true for the numbers of training runs."""
     arms = [(means, luck) for means, luck in zip(parts.means, parts.luck, strict=True) if len(means)]
     trained = [(float(means.var(ddof=1)), luck, len(means)) for means, luck in arms if luck is not None]
     if len(trained) < len(arms):  # the other arm was trained once: its noise is assumed to equal this one's

@@ -23,10 +23,12 @@ from gra.compare.statistics.trainings import LEAST, Estimate
 
 @dataclass(frozen=True)
 class Pieces:
-    """The quantities of the module's docstring for one benchmark, or for the unweighted mean over several. `means`: for
-    each arm, the mean score of every training run. `items`: the variance of the weighted sum that is due to items, with
-    `items_df` degrees of freedom. `luck`: for each arm, the variance q of trainings.py; None if the arm was trained
-    once."""
+    """The means and variances of one benchmark, or of the unweighted mean over several.
+
+    `means`: the mean scores of every training run, for each arm. `items`: the variance of the weighted sum that is due
+    to items. `items_df`: its degrees of freedom. `luck`: the variance q of each arm, as trainings.py defines it. None
+    means that the arm was trained once.
+    """
 
     means: tuple[Floats, ...]
     items: float
@@ -41,8 +43,8 @@ def known(counts: Sequence[int]) -> bool:
 
 
 def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pieces:
-    """The pieces of one benchmark. The table's columns are the training runs, arm after arm; `counts`: the number of
-    training runs of each arm."""
+    """Return the means and variances of one benchmark. The table's columns are the training runs, arm after arm.
+    `counts`: the number of training runs of each arm."""
     means = table.outcomes.mean(axis=0)
     gaps = table.outcomes - means
     units = gaps if table.member is None else cluster_sums(gaps, table.member)[0]
@@ -62,7 +64,8 @@ def measure(table: Table, counts: Sequence[int], weights: Sequence[float]) -> Pi
 
 
 def mean_of(pieces: Sequence[Pieces]) -> Pieces:
-    """The pieces of the unweighted mean over benchmarks. Items of different benchmarks are taken to be independent."""
+    """Return the means and variances of the unweighted mean over benchmarks. Items of different benchmarks are taken to
+    be independent."""
     count = len(pieces)
     items = sum(one.items for one in pieces) / count**2
     spread = sum((one.items / count**2) ** 2 / one.items_df for one in pieces)
@@ -75,9 +78,9 @@ def mean_of(pieces: Sequence[Pieces]) -> Pieces:
 
 
 def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
-    """Return the weighted sum, with its standard error over items and training runs. Call it only if `known` is true
-    for the numbers of training runs. The noise of an arm that was trained once is assumed to equal the mean noise of
-    the other arms."""
+    """Return the weighted sum of the arms, with its standard error over items and training runs. Call it only if
+    `known` is true for the numbers of training runs. If an arm was trained once, its noise is assumed to equal the mean
+    noise of the other arms."""
     value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
     several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
     once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)

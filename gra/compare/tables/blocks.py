@@ -16,8 +16,8 @@ Column = tuple[str, list[str]]  # a heading and its cells
 
 
 def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> list[RichTable]:
-    """Return tables that fit the console, as many as are needed. `first`: the column with which each table begins.
-    `groups`: the other columns; columns of one group stay in one table."""
+    """Return as many tables as are needed to show all columns within the width of the console. `first`: the column with
+    which each table begins. `groups`: the other columns. The columns of one group stay in one table."""
 
     def drawn(block: Sequence[Column]) -> RichTable:
         parts = [first, *block]
@@ -34,8 +34,8 @@ def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> l
 
 
 def rich_table(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> RichTable:
-    """Return a table of the library rich. A column is as wide as its widest cell and the longest word of its heading,
-    so that no text is cut."""
+    """Return a table of the library rich in which no text is cut. The first column wraps long text. Every other column
+    is as wide as its widest cell, or as the longest word of its heading if that is wider."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

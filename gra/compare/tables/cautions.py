@@ -11,7 +11,7 @@ NOTICED = 0.02  # share of truncated replies of a benchmark above which they are
 
 
 def cautions(runs: Sequence[Scores]) -> list[str]:
-    """Return one sentence per warning; [] if there is none. `runs`: the scores of all runs, in the order of the
+    """Return the warnings below a comparison, one sentence each. `runs`: the scores of all runs, in the order of the
     table."""
     return [*_verified(runs), *_prompts(runs), *_cut(runs)]
 

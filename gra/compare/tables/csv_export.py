@@ -26,8 +26,8 @@ def csv_text(comparison: Comparison) -> str:
 
 
 def read_csv(text: str) -> list[dict[str, str | float | int | bool | None]]:
-    """Return the lines of a table that `csv_text` wrote, with types: "-" becomes None, `true` and `false` become bool,
-    numbers become int or float."""
+    """Return the lines of a table that `csv_text` wrote, with typed values. "-" becomes None, `true` and `false` become
+    bool, and numbers become int or float."""
     kept = {"arm", "label"}
     words = set(OVER.values())
     return [

@@ -19,8 +19,8 @@ from gra.compare.tables.numbers import count, mean_of, percent, short
 
 @dataclass(frozen=True)
 class Sources:
-    """The files of one data set. `stats`, `audit`: the content of stats.json and audit.json. `train`: the path of its
-    samples. Each of the three is None if its file does not exist."""
+    """The files of one data set. `stats`: the content of stats.json. `audit`: the content of audit.json. `train`: the
+    path of the file with the samples. If a file does not exist, its attribute is None."""
 
     stats: Mapping[str, Any] | None
     audit: Mapping[str, Any] | None
@@ -29,8 +29,8 @@ class Sources:
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts on an arm's data. `sets`: number of its distinct data sets. `values`: column name -> mean over these sets;
-    None: unknown."""
+    """Facts on an arm's training data, such as the number of samples. `sets`: the number of the arm's distinct data
+    sets. `values`: name of a column -> mean over these data sets. None means unknown."""
 
     sets: int
     values: Mapping[str, float | None]
@@ -46,10 +46,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """A column with a fact on the training data. `read`: a function that computes the value for one data set. `derive`:
-    a function that computes the value from the means of earlier columns; it is set in place of `read`. `heading`: the
-    heading in the table; "": the column is in the CSV file only. `place`: the column's position in the table. `show`: a
-    function that formats the value."""
+    """A column that shows a fact on the training data. It has either `read` or `derive`.
+
+    `read`: a function that computes the value for one data set. `derive`: a function that computes the value from the
+    means of earlier columns. `heading`: the heading in the table. If it is "", the column is in the CSV file only.
+    `place`: the column's position in the table. `show`: a function that formats the value.
+    """
 
     name: str
     read: Callable[[Sources], float | None] | None = None
@@ -154,8 +156,8 @@ SHOWN = tuple(sorted((column for column in COLUMNS if column.heading), key=lambd
 
 
 def facts(group: Sequence[Arm]) -> Facts:
-    """Return the facts on an arm's data: means over the data sets of its replicates. A data set that several replicates
-    share counts once. Raises StoreError for a damaged file."""
+    """Return the facts on an arm's data, as means over the data sets of its replicates. A data set that several
+    replicates share counts once. Raises StoreError if a file is damaged."""
     sets: dict[object, Sources] = {}
     for arm in group:
         if "data" in arm.folders or "audit" in arm.folders:

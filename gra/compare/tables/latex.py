@@ -31,8 +31,10 @@ def table(
     name: str = "",
 ) -> str:
     r"""Return the cells as a LaTeX table, without a closing newline. The LaTeX document needs \usepackage{booktabs}.
-    `words`: the number of columns, from the left, that contain text and are aligned left; the others are aligned right.
-    `name`: the last part of the label (tab:gra-NAME). Without a title the table has neither caption nor label."""
+
+    `words`: the number of columns at the left that contain text. They are aligned left, the other columns right.
+    `name`: the last part of the label (tab:gra-NAME). Without a title, the table has neither caption nor label.
+    """
     places = range(len(headings))
     heads = [escape(cell) for cell in headings]
     rows = [

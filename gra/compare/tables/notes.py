@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return the notes under the table: what a reader needs to know about the numbers, one note per line."""
+    """Return the notes under the table, one per line. They say what a reader needs to know about the numbers."""
     lines = [
         "Scores are percent correct; the mean is the unweighted mean over benchmarks. A missing value is shown as -."
     ]
@@ -113,8 +113,9 @@ def _on_differences(comparison: Comparison) -> list[str]:
 
 
 def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
-    """Return a note on how wide the widest interval of `differences` would become if it included training noise; [] if
-    there is no interval. The intervals are over items only."""
+    """Return a list with a note on training noise, for intervals that are over items only. The note says how wide the
+    widest interval of `differences` would become if it included training noise. The list is empty if there is no
+    interval."""
     known = [(one.high - one.low) / 2 for one in differences if one is not None]
     if not known:
         return []
@@ -127,8 +128,9 @@ def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
 
 
 def few_bits(labelled: Sequence[tuple[str, str]], arms: int) -> list[str]:
-    """Return a note for each different label of quantised weights; the note names the label's arms. `labelled`: pairs
-    of an arm's name and a label. `arms`: the number of all arms in the comparison."""
+    """Return notes on models whose weights were quantised. There is one note for each different label, and it names the
+    arms with this label. `labelled`: pairs of an arm's name and a label. `arms`: the number of all arms in the
+    comparison."""
     owners: dict[str, list[str]] = {}
     for name, words in labelled:
         owners.setdefault(words, []).append(name)
@@ -147,8 +149,8 @@ def has_data(comparison: Comparison) -> bool:
 
 
 def over(row: TableRow) -> str:
-    """Return words that say what the interval of the arm's difference covers, such as "over items and training runs";
-    "" if the arm has no difference."""
+    """Return words that say what the interval of the arm's difference covers, such as "over items and training runs".
+    Return "" if the arm has no difference."""
     if row.difference is None:
         return ""
     if row.difference.over_trainings:
@@ -157,8 +159,8 @@ def over(row: TableRow) -> str:
 
 
 def label(row: TableRow, comparison: Comparison) -> str:
-    """Return the arm's label for the table. If this arm is simulated and another arm is not, "(simulated)" is added. If
-    all arms are simulated, only the table's heading says so."""
+    """Return the arm's label for the table. If this arm is simulated and another arm is not, "(simulated)" is added to
+    the label. If all arms are simulated, only the table's heading says so."""
     own = row.simulated and not all(other.simulated for other in comparison.rows)
     return plain(f"{row.label} (simulated)" if own else row.label)
 
@@ -169,8 +171,8 @@ def plain(text: str) -> str:
 
 
 def starred(row: TableRow, task: str, comparison: Comparison) -> bool:
-    """Return whether a star marks the arm's strict score on the benchmark `task`. It does if the score differs
-    significantly from the reference's after Holm's correction over the benchmarks, and if the intervals are of a kind
+    """Return whether the arm's strict score on the benchmark `task` gets a star. Two conditions must hold. The score
+    differs significantly from the reference's after Holm's correction over the benchmarks. The intervals are of a kind
     that allows stars (`Difference.claims`)."""
     if row.difference is None or not row.difference.claims:
         return False

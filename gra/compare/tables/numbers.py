@@ -32,7 +32,7 @@ def span(found: Range | None) -> str:
 
 
 def interval(found: Range | None) -> str:
-    """Return a difference of two fractions with its interval, in percentage points: "+3.2 [+0.4, +6.1]"."""
+    """Return a difference of two fractions with its interval, in percentage points, e.g. "+3.2 [+0.4, +6.1]"."""
     return MISSING if found is None else f"{points(found.value)} [{points(found.low)}, {points(found.high)}]"
 
 

@@ -23,11 +23,12 @@ from gra.labels import quantized
 
 @dataclass(frozen=True)
 class Cell:
-    """The scores of one arm on one benchmark of `n` items, as fractions (0..1) averaged over replicates.
+    """The scores of one arm on one benchmark of `n` items. They are fractions (0..1), averaged over replicates. None
+    means unknown, or not applicable to this benchmark.
 
-    `value`: the strict score, which counts an answer only in the requested form; `interval`: its interval. `tolerant`:
-    the score that counts an answer in any clear form. `extraction`: the fraction of replies with an answer in the
-    requested form. None: unknown, or not applicable to this benchmark.
+    `value`: the strict score, which counts an answer only in the requested form. `interval`: the interval of the strict
+    score. `tolerant`: the score that counts an answer in any clear form. `extraction`: the fraction of replies with an
+    answer in the requested form.
     """
 
     value: float
@@ -39,15 +40,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm of the table. `planned`: the number of the arm's replicates. `replicates`: the number of its replicates
-    that were evaluated; the row averages over these only. If none was evaluated, `facts` covers all replicates.
-    `cells`: the scores of each benchmark on which the arm was evaluated. `benchmarks`: the number of benchmarks of the
-    table; if the arm was not evaluated on all of them, its means are None. `spread`: sample standard deviation of the
-    replicates' means; None for fewer than two replicates. `differences`: the reference minus this arm, by kind of score
-    (`scores.KINDS`), for the kinds that both have. `adjusted`: by kind of score and benchmark, the p-value after Holm's
-    correction over the arm's benchmarks. `trainings`: the number of training runs, if the arm's own intervals take
-    training noise into account; 0 if they are over items only. `quantized`: the labels of models whose weights were
-    once quantised."""
+    """One arm of the table, averaged over its evaluated replicates.
+
+    `planned`: the number of all replicates. `replicates`: the number of evaluated replicates. If it is 0, `facts`
+    covers all replicates. `cells`: the scores on each benchmark on which the arm was evaluated. `benchmarks`: the
+    number of benchmarks of the table. If the arm was not evaluated on all of them, its means are None. `spread`: the
+    sample standard deviation of the replicates' means. It is None for fewer than two replicates. `differences`: kind of
+    score (`scores.KINDS`) -> reference minus this arm, for the kinds that both have. `adjusted`: kind of score ->
+    benchmark -> p-value after Holm's correction over the arm's benchmarks. `trainings`: the number of training runs, if
+    the arm's own intervals take training noise into account. It is 0 if they are over items only. `quantized`: the
+    labels of models whose weights were once quantised.
+    """
 
     name: str
     label: str
@@ -82,8 +85,8 @@ class TableRow:
         return self.differences.get("strict")
 
     def mean_difference(self, kind: str) -> Interval | None:
-        """Return the reference's mean over benchmarks minus this arm's; None if the two were not compared on all
-        benchmarks of the table. `kind`: the kind of score, one of `scores.KINDS`."""
+        """Return the reference's mean over benchmarks minus this arm's mean. Return None if the two arms were not
+        compared on all benchmarks of the table. `kind`: the kind of score, one of `scores.KINDS`."""
         found = self.differences.get(kind)
         return found.mean if found is not None and len(found.tasks) == self.benchmarks else None
 
@@ -105,8 +108,8 @@ class Comparison:
 
     @property
     def heading(self) -> str:
-        """The title, with the label "(simulated)" if anything comes from simulated models and the title does not say so
-        already."""
+        """The heading of the table. If anything comes from simulated models and the title does not say so,
+        "(simulated)" is added to the title."""
         says = "simulated" in self.title.casefold().replace("(", " ").replace(")", " ").split()
         return f"{self.title} (simulated)" if self.simulated and not says else self.title
 
@@ -128,13 +131,15 @@ def build(
     items_only: bool = False,
     evaluated: Evaluated | None = None,
 ) -> Comparison:
-    """Read the arms' folders and compare each arm with the arm named `reference`. Raises EvalError or StoreError for
-    folders that are damaged or do not match each other. Raises ConfigError if there are too few resamples for a
-    significant difference after Holm's correction over the benchmarks.
+    """Return the comparison of each arm with the arm named `reference`. Differences are reference minus arm. An arm has
+    differences only if it was evaluated on the same benchmarks as the reference. Replicates that are not evaluated yet
+    are left out of an arm's averages.
 
-    Differences are reference minus arm. An arm has them only if it was evaluated on the same benchmarks as the
-    reference. Replicates that are not evaluated yet are left out of an arm's averages. `items_only`: whether all
-    intervals are over items only (see bootstrap.py). `evaluated`: the arms' scores; None: read them from the folders.
+    `items_only`: whether all intervals are over items only (see bootstrap.py). `evaluated`: the arms' scores. None
+    means that they are read from the arms' folders.
+
+    Raises EvalError or StoreError if folders are damaged or do not match each other. Raises ConfigError if there are
+    too few resamples for a significant difference after Holm's correction over the benchmarks.
     """
     found = evaluated or read(arms, reference)
     groups, runs, tasks, scored = found.groups, found.runs, found.tasks, found.scored

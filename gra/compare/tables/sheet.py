@@ -24,10 +24,12 @@ _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text cells. `records`: one mapping per line with values in full precision, for CSV; if it is empty,
-    CSV has the cells. `words`: the number of columns, from the left, that contain text and are aligned left; the others
-    contain numbers and are aligned right. `name`: the name of the table's file, which is also part of its LaTeX
-    label."""
+    """A table of text cells, with a title and notes.
+
+    `records`: one mapping per line with values in full precision, for CSV. If it is empty, CSV has the cells. `words`:
+    the number of columns at the left that contain text. They are aligned left. The other columns contain numbers and
+    are aligned right. `name`: the name of the table's file, which is also part of its LaTeX label.
+    """
 
     title: str
     headings: tuple[str, ...]
@@ -38,7 +40,7 @@ class Sheet:
     name: str = ""
 
     def pick(self, headings: Sequence[str], words: int) -> Sheet:
-        """Return the sheet with the columns `headings` only. `words`: the number of these columns, from the left, that
+        """Return the sheet with the columns `headings` only. `words`: the number of these columns at the left that
         contain text."""
         places = [self.headings.index(heading) for heading in headings]
         lines = [[line[place] for place in places] for line in self.lines]
@@ -46,8 +48,8 @@ class Sheet:
 
 
 def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
-    """Return the sheets as text. `form`: one of FORMS. CSV contains the first sheet only, because a CSV file holds one
-    table."""
+    """Return the sheets as text in the form `form`, one of FORMS. CSV contains the first sheet only, because a CSV file
+    holds one table."""
     if form == "csv":
         return as_csv(sheets[0])
     if form == "terminal":
@@ -68,8 +70,8 @@ def markdown(sheet: Sheet) -> str:
 
 
 def markdown_table(headings: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> str:
-    """Return headings and lines as a Markdown table. `words`: the number of columns, from the left, that are aligned
-    left; the others are aligned right."""
+    """Return headings and lines as a Markdown table. `words`: the number of columns at the left that contain text. They
+    are aligned left, the other columns right."""
     ruler = ["---" if place < words else "---:" for place in range(len(headings))]
     return "\n".join(
         "| " + " | ".join(cell if line is ruler else escape_markdown(cell) for cell in line) + " |"
@@ -87,8 +89,8 @@ def escape_markdown(text: str) -> str:
 
 
 def as_csv(sheet: Sheet) -> str:
-    """Return the sheet's records as CSV; if it has none, its cells. A missing value is "-"; numbers keep full
-    precision."""
+    """Return the sheet's records as CSV. If it has no records, return its cells as CSV. A missing value is "-", and
+    numbers keep full precision."""
     records: Sequence[Mapping[str, object]] = sheet.records or [
         dict(zip(sheet.headings, line, strict=True)) for line in sheet.lines
     ]
@@ -120,9 +122,8 @@ def _latex(sheet: Sheet) -> str:
 
 
 def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
-    """Return the sheets as text whose lines have at most `width` characters. Long text is wrapped. Columns of numbers
-    that do not fit are shown in further tables below. For a sheet without lines, only the title and the notes are
-    shown."""
+    """Return the sheets as text whose lines have at most `width` characters. Long text is wrapped. If columns of
+    numbers do not fit, further tables below show them. If a sheet has no lines, only its title and notes are shown."""
     from rich.console import Console
     from rich.text import Text
 

@@ -30,20 +30,20 @@ def mean_cell(row: TableRow) -> str:
 
 
 def detectable_cell(row: TableRow, comparison: Comparison) -> str:
-    """Return, in points, the smallest true difference from the reference that would be detected in four comparisons of
+    """Return, in points, how large a true difference from the reference must be to be detected in four comparisons of
     five. Detected means that the difference's interval excludes 0."""
     found = row.mean_difference("strict")
     return MISSING if found is None else f"{100 * detectable(found, comparison.level):.1f}"
 
 
 def difference_cell(row: TableRow) -> str:
-    """Return the reference's mean minus this arm's, with its interval; in the reference's own row, the word
+    """Return the reference's mean minus this arm's mean, with its interval. In the reference's own row, return the word
     "reference"."""
     return "reference" if row.reference else interval(row.mean_difference("strict"))
 
 
 def names(tasks: Sequence[str]) -> dict[str, str]:
-    """Return a short name of each benchmark for headings: the name without the prefix that all names share, such as
+    """Return a short name of each benchmark for headings. It lacks the prefix that all names have in common, such as
     "world_"."""
     same = 0
     for characters in zip(*tasks, strict=False):
@@ -66,8 +66,8 @@ FORM = {
 
 
 def data_columns(comparison: Comparison) -> list[DataColumn]:
-    """Return the columns on training data in which at least one arm has a value. For example, "Wrong %" is left out if
-    no arm was audited."""
+    """Return the columns on training data in which at least one arm has a value. For example, if no arm was audited,
+    "Wrong %" is left out."""
     return [column for column in SHOWN if any(row.facts.values[column.name] is not None for row in comparison.rows)]
 
 
@@ -77,7 +77,8 @@ def data_headings(comparison: Comparison) -> tuple[str, ...]:
 
 
 def data_cells(row: TableRow, comparison: Comparison) -> list[str]:
-    """Return the arm's line in the table on training data: its label and its value in each column of `data_columns`."""
+    """Return the arm's line in the table on training data. It has the arm's label and its value in each column of
+    `data_columns`."""
     return [
         label(row, comparison),
         *(column.show(row.facts.values[column.name]) for column in data_columns(comparison)),
@@ -85,8 +86,8 @@ def data_cells(row: TableRow, comparison: Comparison) -> list[str]:
 
 
 def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> list[str]:
-    """Return the arm's score on each of `tasks`, with a star if it differs significantly from the reference's
-    (`notes.starred`)."""
+    """Return the arm's score on each benchmark in `tasks`. A score that differs significantly from the reference's has
+    a star (see `notes.starred`)."""
     return [
         percent(row.cells[task].value if task in row.cells else None) + ("*" if starred(row, task, comparison) else "")
         for task in tasks
@@ -94,8 +95,8 @@ def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> 
 
 
 def form_headings(comparison: Comparison) -> list[str]:
-    """Return the headings of the table that shows how much of a score is due to the form of the answers, not to their
-    content; `form_cells` returns its lines."""
+    """Return the headings of a table that shows how much of a score is due to the form of the answers, not to their
+    content. `form_cells` returns the lines of this table."""
     return [
         "Arm",
         f"Mean, {100 * comparison.level:g} %",
@@ -128,8 +129,8 @@ TASK_HEADINGS = (
 
 
 def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
-    """Return one line of cells per benchmark for the arm, with the columns TASK_HEADINGS. The first column, the
-    benchmark's name, is left out."""
+    """Return a line of cells for the arm on each benchmark, with the columns TASK_HEADINGS. The first column, which has
+    the benchmark's name, is left out."""
     lines = []
     for task in tasks:
         cell = row.cells.get(task)
@@ -150,8 +151,8 @@ def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
 
 
 def terminal(comparison: Comparison, width: int = 120) -> str:
-    """Return the table as text whose lines have at most `width` characters. Benchmarks that do not fit are shown in
-    further tables below."""
+    """Return the table as text whose lines have at most `width` characters. If benchmarks do not fit, further tables
+    below show them."""
     from rich.console import Console
     from rich.text import Text
 
@@ -194,8 +195,9 @@ def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
 
 
 def sheets(comparison: Comparison) -> list[Sheet]:
-    """Return the table as sheets: the scores by benchmark; the tolerant scores and the form of the answers; and, if
-    anything is known of them, the training data and their cost. The last sheet has the notes."""
+    """Return the table as two or three sheets. The first has the scores by benchmark. The second has the tolerant
+    scores and the form of the answers. The third has the training data and their cost, if anything is known of them.
+    The last sheet also has the notes."""
     shown = names(comparison.tasks)
     found = [
         Sheet(
