@@ -8,8 +8,11 @@ from pathlib import Path
 
 
 def root() -> Path | None:
-    """Return the cache folder, or None if there is to be no cache (GRA_CACHE is off, none or 0). It is the folder that
-    the variable GRA_CACHE names; without GRA_CACHE, $XDG_CACHE_HOME/gra; without both, ~/.cache/gra."""
+    """Return the cache folder, or None if the variable GRA_CACHE is off, none or 0, so that nothing is cached.
+
+    The folder is the one that GRA_CACHE names. If GRA_CACHE is not set, it is $XDG_CACHE_HOME/gra. If XDG_CACHE_HOME is
+    not set either, it is ~/.cache/gra.
+    """
     named = os.environ.get("GRA_CACHE", "")
     if named.lower() in ("off", "none", "0"):
         return None

@@ -38,7 +38,11 @@ def _found(function: str) -> Callable[..., Any]:
 
 
 def call(package: str, function: str) -> None:
-    """Make the imported `package` callable. Calling the package then calls `function` ("module:name")."""
+    """Make an imported package callable. A call of the package then calls `function`.
+
+    `package`: the name of the package.
+    `function`: the names of the function's module and of the function, as "module:name".
+    """
     module = sys.modules[package]
     module.__dict__["_function"] = function
     module.__class__ = _CallablePackage

@@ -59,11 +59,12 @@ inspect, compare, fetch, publish:
 
 
 class Page(NamedTuple):
-    """The texts of a command's help page, except the groups and keys of its config.
+    """The texts of a command's help page. The groups and keys of the command's config are added to them.
 
-    `usage`: what follows `gra COMMAND` in the usage line; `flags`: the command's own flags, shown before Hydra's;
-    `words`: further key=value arguments, whose keys are not in the config; `examples`: pairs of a comment and a command
-    without its first word `gra`.
+    `usage`: what follows `gra COMMAND` in the usage line.
+    `flags`: the command's own flags, which are shown before Hydra's.
+    `words`: further key=value arguments, whose keys are not in the config.
+    `examples`: pairs of a comment and a command, which is given without its first word `gra`.
     """
 
     app: str  # the command's config in conf/

@@ -93,16 +93,23 @@ def main(words: Sequence[str]) -> int:
 
 
 def coverage(arms: Sequence[Arm], seeds: Sequence[str], embedder: Embedder, seed: int) -> Coverage | str:
-    """Return a map of the data sets' instructions in embedding space, or a sentence that says why there is no map.
-    `arms`: the data sets."""
+    """Return a map that shows where the instructions of the data sets lie in embedding space.
+
+    If no data set has enough instructions for a map, return a sentence that says so.
+    `arms`: the data sets.
+    """
     sets = {arm.name: instructions(arm) for arm in arms}
     known = [(str(place), text) for place, text in enumerate(seeds)]
     return measure(sets, lambda texts: embedder.embed_sync(texts, keep=True), seed, known, ON_MAP)
 
 
 def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, model: str | None = None) -> Row:
-    """Return the measures of one data set by name. A measure that cannot be computed is None: for example, the distance
-    to the seeds if no seeds are given."""
+    """Return the measures of one data set, such as the dispersion, as a mapping from name to value.
+
+    If a measure cannot be computed, its value is None. For example, without `seeds`, the distance to the seeds is None.
+    `rows`: the samples of the data set.
+    `model`: the language model that computes the instruction-following difficulty (ifd.py), or None.
+    """
     texts = [row["instruction"] for row in rows]
     vectors, known = embedder.embed_sync(texts, keep=True), embedder.embed_sync(seeds, keep=True)
     difficulty = ifd.scores([(row["instruction"], row["response"]) for row in rows], model) if model else []
@@ -131,8 +138,12 @@ def _variety(rows: Sequence[Row]) -> Row:
 
 
 def table(found: dict[str, Row], simulated: bool) -> str:
-    """Return the measures of the data sets in `found` as a Markdown table with one row per set. A missing value is `-`.
-    `simulated`: whether to add a note that the data are simulated."""
+    """Return a Markdown table with the measures of several data sets, one row per set.
+
+    A missing value is shown as `-`.
+    `found`: data set -> its measures, as `analysis` returns them.
+    `simulated`: whether to add a note that the data are simulated.
+    """
     lines = [f"| set | {' | '.join(NUMBERS)} |", f"| --- |{' ---: |' * len(NUMBERS)}"]
     for name, one in found.items():
         lines.append(f"| {Path(name).name} | {' | '.join(_cell(one[key]) for key in NUMBERS.values())} |")

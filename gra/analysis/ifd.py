@@ -18,8 +18,11 @@ LONGEST = 2048  # limit on tokens of a pair: the instruction is cut to at most h
 
 
 def scores(pairs: Iterable[tuple[str, str]], model: str) -> list[float | None]:
-    """The IFD of each (instruction, answer); None for an answer of fewer than two tokens. Raises ConfigError for a model that
-    cannot be loaded."""
+    """Return the instruction-following difficulty (IFD) of each pair of an instruction and an answer.
+
+    If an answer has fewer than two tokens, its IFD is None. Raises ConfigError if `model` cannot be loaded.
+    `model`: folder or hub id of the causal language model that computes the losses.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -21,9 +21,12 @@ Reviewed = Mapping[str, tuple[Sequence[Judged], float | None]]  # set -> its pro
 def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Reviewed, simulated: bool) -> list[Path]:
     """Write the analysis as JSON to `path`, and its pictures to files beside `path`. Return the paths of all files.
 
-    `told`: the analysis without the map; `drawn`: the map, or a sentence that says why there is no map; `reviewed`: for
-    each set, its judged proposals and the threshold of its gate. The name of a picture starts with that of the JSON
-    file: beside analysis.json, the map is analysis-map.svg.
+    The name of a picture starts with the name of the JSON file. For example, the map of analysis.json is
+    analysis-map.svg.
+
+    `told`: the analysis without the map.
+    `drawn`: the map, or a sentence that says why there is no map.
+    `reviewed`: data set -> its reviewed proposals, and the smallest mean score that its gate accepts (None: unknown).
     """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
@@ -48,8 +51,11 @@ def _text(path: str, text: str) -> Path:
 
 
 def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
-    """Return a text for the terminal: the numbers of the map `drawn` and of the reviewers of each set, as Markdown
-    tables. If `drawn` is a sentence that says why there is no map, the sentence takes the place of the first table."""
+    """Return the numbers of the map and of each data set's reviewers as Markdown tables, for the terminal.
+
+    If there is no map, `drawn` is a sentence that says why. This sentence then replaces the map's table.
+    `reviewed`: as in `write`.
+    """
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"
     ]

@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 
 
 def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
-    """Return (id, instruction) of each seed from which the arm's data were made. Return [] if the manifest names no
-    seeds, if the file of the seeds is missing or unreadable, or if the seeds come from the Hugging Face hub."""
+    """Return the id and the instruction of each seed from which the data of `arm` were made.
+
+    Return [] if the manifest names no seeds, if their file is missing or unreadable, or if they come from the Hugging
+    Face hub.
+    """
     manifest = arm.manifests.get("data", {})
     config = manifest.get("config") or {}
     given = config.get("seeds")

@@ -15,10 +15,10 @@ from gra.severity import preference
 def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
     """Return three figures about the reviewers of the proposals `found`. A figure with too few samples is None.
 
-    severity    reviewer -> by how many points it scores lower than the others do for the same samples (harsh: above 0)
-    agreement   pair of reviewers -> correlation of their scores
-    own_family  reviewer -> points by which it prefers its own family: its scores minus the others' scores for
-                generators of its family, minus the same difference for all other generators
+    severity    how many points lower a reviewer scores than the other reviewers of the same samples (negative: higher)
+    agreement   for each pair of reviewers, the correlation of their scores
+    own_family  how many points a reviewer favours generators of its own model family: how far its scores for them lie
+                above the other reviewers' scores, minus the same number for all other generators
 
     The figures are computed from all proposals, kept and dropped. The kept ones alone would make the reviewers seem to
     disagree, because the gate keeps a proposal with one low score only if its other scores are high.

@@ -19,8 +19,10 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def distinct(texts: Iterable[str], n: int) -> float | None:
-    """Return distinct-n: the number of different word n-grams / the number of all word n-grams (Li et al. 2016, arXiv
-    1510.03055). It falls as the number of texts grows, so only sets of equal size can be compared."""
+    """Return distinct-n, which is the number of different word n-grams divided by the number of all word n-grams.
+
+    It falls as the number of texts grows, so compare only sets of equal size. Source: Li et al. 2016, arXiv 1510.03055.
+    """
     count: Counter[tuple[str, ...]] = Counter()
     for text in texts:
         words = _WORD.findall(text.casefold())
@@ -29,14 +31,20 @@ def distinct(texts: Iterable[str], n: int) -> float | None:
 
 
 def entropy(labels: Iterable[str]) -> float | None:
-    """Return the Shannon entropy of the labels in bits: 0 if all are equal, log2(k) for k equally frequent labels."""
+    """Return the Shannon entropy of the labels in bits.
+
+    If all labels are equal, it is 0. If k labels are equally frequent, it is log2(k).
+    """
     count = Counter(labels)
     whole = count.total()
     return -sum(c / whole * math.log2(c / whole) for c in count.values()) + 0.0 if whole else None
 
 
 def dispersion(vectors: Matrix) -> float | None:
-    """Return the mean cosine distance over all pairs of texts (0: all are alike). `vectors`: unit vectors."""
+    """Return the mean cosine distance between two texts, over all pairs of texts. If all texts are alike, it is 0.
+
+    `vectors`: the embeddings of the texts, as unit vectors.
+    """
     n = len(vectors)
     if n < 2:
         return None
@@ -45,8 +53,12 @@ def dispersion(vectors: Matrix) -> float | None:
 
 
 def nearest(vectors: Matrix, others: Matrix, *, same: bool = False, block: int = 1024) -> list[float]:
-    """Return, for each vector, its cosine distance to the nearest vector in `others`; [] if there is nothing to compare
-    with. `same`: whether `others` is the same list as `vectors`; then no vector is compared with itself."""
+    """Return the cosine distance from each vector to the nearest vector in `others`. All vectors must be unit vectors.
+
+    If there is nothing to compare with, return [].
+    `same`: whether `others` is the same list as `vectors`. If so, no vector is compared with itself.
+    `block`: how many vectors are compared in one multiplication.
+    """
     if len(others) <= int(same):
         return []
     found: list[float] = []

@@ -16,8 +16,11 @@ T = TypeVar("T")
 
 
 def of_app(app: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a decorator for a function that runs a stage with the config conf/`app`.yaml. If a caller gives the
-    function an unknown argument, the function raises a TypeError that says what to write instead."""
+    """Return a decorator that makes a function explain unknown arguments.
+
+    The function runs a stage with the config conf/`app`.yaml. If it is called with an argument that it does not have,
+    it raises a TypeError that says what to write instead: a similar argument, or a key of the config.
+    """
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
         names = list(inspect.signature(function).parameters)
@@ -46,8 +49,11 @@ def _told(function: str, name: str, value: Any, names: Sequence[str], app: str) 
 
 
 def not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
-    """Return [] if `value` is a text or a path and not empty, else a list with one fault of the argument `name`.
-    `wanted`: words that say what the user should give."""
+    """Return [] if `value` is a path or a text that is not empty. Otherwise return a list with one fault of the
+    argument `name`.
+
+    `wanted`: words for the message that say what the user should give.
+    """
     if isinstance(value, str | PathLike) and value != "":
         return []
     told = "required, but not set" if value in (None, "") else f"neither a text nor a path (got {value!r:.80})"

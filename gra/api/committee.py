@@ -33,25 +33,27 @@ def synthesize(
     seed: int = 0,
     config: Config | None = None,
 ) -> Data:
-    """Let a committee write instruction data (paper, section 3). The command is `gra synthesize`.
+    """Let a committee of models write instruction data from seeds (paper, section 3). The command is `gra synthesize`.
 
     Args:
-        seeds: a file or folder (JSON lines, JSON, CSV, parquet, ...), "hf:NAME" for a data set of the Hugging Face hub,
-            a `datasets.Dataset`, records such as {"instruction": ..., "response": ...}, or a result such as
-            `gra.load(DIR)`. "gra:seeds/starter.jsonl" is the file of seeds that comes with GRA. The usual names of
-            columns are recognised; for other names, give `config={"seeds.columns": {...}}`.
+        seeds: the samples that the committee starts from. They can be a file or folder (JSON lines, JSON, CSV, parquet,
+            ...), "hf:NAME" for a data set of the Hugging Face hub, a `datasets.Dataset`, records such as
+            {"instruction": ..., "response": ...}, or a result such as `gra.load(DIR)`. "gra:seeds/starter.jsonl" is
+            the file of seeds that comes with GRA. The usual names of columns are recognised. For other names, give
+            `config={"seeds.columns": {...}}`.
         models: the models of the committee. Each is a name under which a server offers the model, or a mapping with the
             keys of an entry of `models` in a file of conf/pool. The committee has one generator, `synthesis.reviewers`
-            reviewers (default: 3) and an adjudicator. So by default it needs five models; with fewer models, set fewer
+            reviewers (default: 3) and an adjudicator. So by default it needs five models. If you have fewer, set fewer
             reviewers.
-        output: folder of the result. An unfinished one is resumed; a finished one is returned at once.
+        output: folder of the result. If it holds an unfinished run, the run is resumed. If it is finished, it is
+            returned at once.
         base_url: the OpenAI-compatible server(s), including /v1. The API key, if any, is read from OPENAI_API_KEY.
         pool: instead of `base_url`, the name of a file of conf/pool, which says where the models run: "small" (three
             real models on a CPU), "simulated", "transformers", ...
         backend: instead of `base_url` and `pool`, an object with `async def chat(self, request)` that returns the reply's text
             or a `Reply`. A call that raises `gra.errors.ServerError` is retried.
         rounds: number of rounds.
-        samples: samples to keep in each round (None: the config's value).
+        samples: number of samples to keep in each round (None: the config's value).
         seed: seed of every random draw. The same seed and config give the same data.
         config: any other key of `gra synthesize --cfg job`, e.g. {"synthesis.tau": 7, "runtime.concurrency": 16}.
 
@@ -59,8 +61,8 @@ def synthesize(
         The data folder, with `.dataset`, `.rejected`, `.stats`, `.card` and `.report()`.
 
     Raises:
-        ConfigError: with all faults of seeds, models and keys, before anything is paid for.
-        ServerError, SynthesisError: the run ended early; the same call resumes it.
+        ConfigError: the seeds, models or keys have faults. It lists all of them, before anything is paid for.
+        ServerError, SynthesisError: the run ended early. The same call resumes it.
 
     Example:
         >>> data = gra.synthesize("mine.jsonl", ["a", "b", "c"], base_url="http://127.0.0.1:8000/v1", output="data/mine",
@@ -90,9 +92,11 @@ def refine(
 ) -> Data:
     """Let a committee improve and review the responses of an existing data set. The command is `gra refine`.
 
-    `how`: what happens to the responses before the review: "rewrite" (they are rewritten), "answer" (they are replaced
-    by new answers) or "keep" (they stay), or another file of conf/refine. `data` takes what `seeds` takes in
-    `synthesize`; the other arguments, the result and the errors are as in `synthesize`.
+    `data`: the data set, in any form that `synthesize` accepts as `seeds`.
+    `how`: what happens to the responses before the review. With "rewrite", the committee rewrites them. With "answer",
+        it writes new answers in their place. With "keep", they stay as they are.
+
+    The other arguments, the result and the errors are those of `synthesize`.
 
     Example:
         >>> better = gra.refine("alpaca.json", ["a", "b", "c", "d", "e"], base_url="http://127.0.0.1:8000/v1", output="data/better")
@@ -115,8 +119,9 @@ def review(
     seed: int = 0,
     config: Config | None = None,
 ) -> Data:
-    """Let a committee review an existing data set, and keep, unchanged, the samples that it accepts. Same as `refine`
-    with `how="keep"`.
+    """Let a committee review an existing data set. The samples that it accepts are kept unchanged.
+
+    This is the same as `refine` with `how="keep"`.
 
     Example:
         >>> kept = gra.review("alpaca.json", pool="simulated", output="data/kept")
@@ -140,9 +145,10 @@ def probe(
 ) -> Probe:
     """Test whether the models can judge, before a run is paid for. The command is `gra probe`.
 
-    The arguments and the errors are as in `synthesize`, without `rounds` and `samples`. The result has `.report()`,
-    which returns what the command prints; `.result`, which holds all figures; and `.faults`, the reasons not to run
-    this committee.
+    The arguments and the errors are those of `synthesize`, without `rounds` and `samples`.
+
+    The method `.report()` of the result returns what the command prints. The attribute `.result` holds all figures. The
+    attribute `.faults` holds the reasons not to run this committee.
     """
     target = "gra.synthesis.probe.stage.run"
     with file_of(seeds, "seeds", output) as path:

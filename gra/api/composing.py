@@ -19,10 +19,12 @@ from gra.paths import conf_dir, expanded
 
 @dataclass(frozen=True)
 class Composed:
-    """The config of a stage, the folders of its inputs, and its output folder.
+    """The config of a stage, the folders of its inputs, and its output folder. The other attributes are for error
+    messages.
 
-    The other attributes are for error messages. `problems`: the faults found so far; `sources`: where the config came
-    from; `unresolved`: the whole config of the command before its `${...}` are resolved.
+    `problems`: the faults found so far.
+    `sources`: the files and values that set the keys of the config.
+    `unresolved`: the whole config of the command, before its `${...}` are resolved.
     """
 
     config: dict[str, Any]
@@ -34,12 +36,14 @@ class Composed:
 
 
 def composed(app: str, output: str | Path, values: Mapping[str, Any]) -> Composed:
-    """Return the config of the file conf/`app`.yaml, changed by `values`: {"synthesis.tau": 7, "pool": "simulated"}.
+    """Return the config of the file conf/`app`.yaml, changed by `values`.
 
-    If a key of `values` is the name of a config group and its value is a text, the text chooses a file of the group.
-    Any other value, None included, replaces the value of its key. Raises ConfigError, which names every chosen file
-    that does not exist. A key that does not exist raises no error: it is added to the result's `problems`, so that the
-    user sees it together with the faults that the stage finds.
+    An example of `values` is {"synthesis.tau": 7, "pool": "simulated"}. If a key is the name of a config group and its
+    value is a text, the text chooses a file of the group. Any other value, even None, becomes the value of its key.
+
+    If chosen files do not exist, ConfigError is raised, which names all of them. If a key does not exist, no error is
+    raised. This fault is added to the result's `problems`, so that the user sees it together with the faults that the
+    stage finds.
     """
     from hydra import compose
     from hydra.errors import HydraException

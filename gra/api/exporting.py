@@ -27,18 +27,18 @@ def export(
         data: a data folder, or the `Data` that `synthesize`, `refine` or `review` returned.
         to: the format: "alpaca", "sharegpt", "chatml", "trl" (the same as chatml), "openai", "llamafactory" or
             "axolotl".
-        output: the folder to write to. A file there with the name of a new file is replaced.
+        output: the folder to write to. If it has a file with the name of a new file, this file is replaced.
         name: name of the data set and of its files (None: the name of the folder `data`).
-        preferences: write preference pairs: a kept and a dropped response to the same instruction.
-        margin: minimum difference between the two scores of a pair, in points.
+        preferences: whether to write preference pairs. A pair is a kept and a dropped response to the same instruction.
+        margin: minimum difference between the scores of the two responses of a pair, in points.
 
     Returns:
-        The paths of the files; the first is the file with the data.
+        The paths of the written files. The first is the file with the data.
 
     Raises:
         ConfigError: an argument cannot be used.
-        StoreError: `data` is not a finished data folder, it holds no pairs although `preferences` is set, or `output`
-            cannot be written.
+        StoreError: `data` is not a finished data folder, `output` cannot be written, or `preferences` is set and
+            `data` holds no pairs.
 
     Example:
         >>> file = gra.export(data, "alpaca", output="exports/mine")[0]

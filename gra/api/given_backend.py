@@ -31,8 +31,10 @@ class PoolSettings(PoolBase):
 
 @contextmanager
 def given(backend: Any) -> Iterator[str]:
-    """Register `backend` during the `with` block, and yield the name under which `connect` finds it. Raises ConfigError
-    if the backend has no `async def chat`."""
+    """Make `backend` available to `connect` during the `with` block. Yield the name under which `connect` finds it.
+
+    Raises ConfigError if the backend has no `async def chat`.
+    """
     kind = type(backend)
     chat = getattr(backend, "chat", None)
     if not callable(chat) or (
@@ -55,8 +57,10 @@ def given(backend: Any) -> Iterator[str]:
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Backend:
-    """Return the backend that the caller registered with `given` under the name `pool["backend"]`. Raises ConfigError
-    if this process has none of this name."""
+    """Return the backend that the caller registered with `given`. The key `backend` of `pool` is its name.
+
+    Raises ConfigError if no backend of this name is registered in this process.
+    """
     settings = PoolSettings.model_validate(pool)
     if settings.backend not in _given:
         remedy = "run it again from Python: gra.synthesize(..., backend=...)"
@@ -102,8 +106,10 @@ class _Given(Backend):
         await self._open.__aexit__(kind, value, trace)
 
     async def chat(self, request: Request) -> Reply:
-        """Return the reply of the caller's `chat`; retry the call if it fails. Raises ServerError if the model has not
-        answered any call for too long (retrying.py)."""
+        """Return the reply of the caller's `chat`. If the call fails, it is made again.
+
+        Raises ServerError if the model has not answered any call for too long (retrying.py).
+        """
         return await self._retrying.chat(request)
 
     async def _once(self, request: Request) -> Reply:

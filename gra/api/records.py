@@ -20,12 +20,15 @@ Records = str | os.PathLike[str] | Iterable[Any]  # a record must be a mapping; 
 
 @contextmanager
 def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
-    """Yield the path of a file with the `records`. If they are Python objects and not a path, first write them to such
-    a file: OUTPUT.seeds.jsonl or OUTPUT.data.jsonl, where `kind` is "seeds" or "data".
+    """Yield the path of a file that holds the `records`.
 
-    If the `with` block raises ConfigError before a run has begun, undo the writing: restore the previous content of the
-    file, or remove the file and its folders if they did not exist before. Raises ConfigError if a record is not a
-    mapping or cannot be written as JSON.
+    If `records` is a path, yield this path. Otherwise write the records to the file OUTPUT.seeds.jsonl or
+    OUTPUT.data.jsonl. If the `with` block raises ConfigError before a run has begun, the writing is undone: the file
+    gets its previous content back, or a new file and its new folders are removed.
+
+    `kind`: "seeds" or "data".
+
+    Raises ConfigError if a record is not a mapping or cannot be written as JSON.
     """
     if isinstance(records, str | os.PathLike):  # a Data object is the path of its folder
         yield os.fspath(records)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Report(str):
-    """A text that sums up a folder. `path`: the file report.html, which a notebook shows instead of the text."""
+    """A summary of a folder, as text. A notebook shows the page report.html instead of the text.
+
+    `path`: the path of the page.
+    """
 
     path: Path
 
@@ -28,8 +31,11 @@ class Report(str):
 
 
 class Folder:
-    """A finished output folder of a stage. `folder`: its path; `simulated`: whether it was made with simulated models
-    or from simulated texts."""
+    """A finished folder that a stage wrote.
+
+    `folder`: the path of the folder.
+    `simulated`: whether it was made with simulated models or from simulated texts.
+    """
 
     def __init__(self, folder: str | Path):
         """Open `folder`. Raises StoreError if it is not a finished folder of a stage."""
@@ -75,7 +81,7 @@ class Folder:
             ) from error
 
     def table(self, name: str) -> Dataset:
-        """Return a parquet file of the folder as a `Dataset`. Raises StoreError if it cannot be read."""
+        """Return the parquet file `name` of the folder as a `Dataset`. Raises StoreError if the file cannot be read."""
         from datasets import Dataset
         from pyarrow import parquet
 
@@ -85,10 +91,10 @@ class Folder:
             raise StoreError(f"{self.folder / name}: cannot be read: {error}\n    -> make the folder again") from error
 
     def report(self) -> Report:
-        """Write report.html, the page of `gra report` about this folder and the folders that it was made from.
+        """Write the page report.html and return a summary of the folder as text. `gra report` writes the same page.
 
-        Return a summary as text, whose attribute `path` is the path of the page. Raises StoreError if the page cannot
-        be written.
+        The page is about this folder and the folders that this folder was made from. The attribute `path` of the
+        summary is the path of the page. Raises StoreError if the page cannot be written.
         """
         from gra.compare.report.command import NAME, report
         from gra.compare.report.folders import arms_of
@@ -113,7 +119,7 @@ class Data(Folder):
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The samples to train on (data/train.parquet); the folder's README.md describes the columns."""
+        """The samples to train on, read from data/train.parquet. The folder's README.md describes the columns."""
         return self.table("data/train.parquet")
 
     @cached_property
@@ -143,11 +149,13 @@ class Data(Folder):
 
 
 class Probe(Folder):
-    """The folder of a probe, which tests whether the models can judge. `result`: all figures.
+    """The folder of a probe, which tests whether the models can judge.
 
-    `faults`: sentences, each with a reason not to run this committee. There are three such reasons: no model tells
-    right from wrong answers better than chance; the gate accepts no answer; the gate accepts wrong answers at least as
-    often as right ones.
+    `result`: all figures.
+    `faults`: the reasons not to run this committee, one sentence each.
+
+    There are three possible reasons. No model tells right from wrong answers better than chance. The gate accepts no
+    answer. The gate accepts wrong answers at least as often as right ones.
     """
 
     @cached_property
@@ -165,7 +173,10 @@ class Probe(Folder):
 
 
 class TrainedModel(Folder):
-    """A model folder. `path`: the folder to pass to `from_pretrained` (a Transformers model or an adapter)."""
+    """The folder of a trained model.
+
+    `path`: the folder to pass to `from_pretrained`. It holds a Transformers model or an adapter.
+    """
 
     @property
     def path(self) -> Path:
@@ -173,25 +184,36 @@ class TrainedModel(Folder):
 
 
 class Scores(Folder):
-    """A scores folder. `scores`: the scores of each benchmark; `samples`: the prompt, the reply and the scores of each
-    item."""
+    """The folder of an evaluation, which scored a model on benchmarks.
+
+    `scores`: the scores of each benchmark.
+    `samples`: the prompt, the reply and the scores of each benchmark question.
+    """
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """The content of scores.json. Its key `tasks` maps each benchmark to its scores (`value` is the strict score),
-        its number of items and its group."""
+        """The content of scores.json.
+
+        Its key `tasks` maps each benchmark to its scores, its number of items (questions) and its group. The score
+        `value` is the strict score.
+        """
         return dict(self.json("scores.json"))
 
     @cached_property
     def samples(self) -> Dataset:
-        """The content of samples.parquet: for each item the prompt, the reply, the answer read from it and the
-        scores."""
+        """The content of samples.parquet, with one row for each item (question) of the benchmarks.
+
+        A row has the prompt, the reply, the answer that was read from the reply, and the scores.
+        """
         return self.table("samples.parquet")
 
 
 def load(folder: str | Path) -> Folder:
-    """Return a finished folder as `Data`, `Scores`, `TrainedModel`, `Probe` or `Folder`, depending on its content. Raises
-    StoreError if `folder` is not a finished folder."""
+    """Return a finished folder as an object of the class that fits its content.
+
+    The classes are `Data`, `Scores`, `TrainedModel`, `Probe` and, for any other content, `Folder`. Raises StoreError if
+    the folder is not finished.
+    """
     place = Path(folder)
     kinds = (("data/train.parquet", Data), ("scores.json", Scores), ("model", TrainedModel), ("probe.json", Probe))
     for name, kind in kinds:

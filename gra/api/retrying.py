@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class Retrying:
-    """Calls the method `chat` of a caller's object, and retries the calls that fail. `kind`: the name of the object's
-    class, for messages."""
+    """Calls the method `chat` of an object that the caller made. If a call fails, it is made again.
+
+    `kind`: the name of the object's class, for messages.
+    """
 
     def __init__(self, chat: Callable[[Request], Awaitable[Reply]], kind: str, runtime: ModelRuntime):
         self._chat, self._kind, self._runtime = chat, kind, runtime
@@ -35,12 +37,18 @@ class Retrying:
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
-        """End the waiting for retries: a call that waits for its next attempt, now or later, raises Interrupted. A call
-        that is being made continues."""
+        """Stop retrying. From now on, a call that would wait for its next attempt raises Interrupted.
+
+        Calls that already wait raise Interrupted, too. Calls that are being made continue.
+        """
         self._draining.set()
 
     async def chat(self, request: Request) -> Reply:
-        """Return the model's reply. Raises ServerError if the model has not answered any call for too long."""
+        """Return the model's reply. If the call fails, it is made again.
+
+        If the model answers other calls but not this one, give up after `retries` failures, and return a reply with an
+        error. If the model has not answered any call for too long, raise ServerError.
+        """
         model, loop = request.model, asyncio.get_running_loop()
         begun: float | None = None  # time of the first failure
         attempts = own = 0  # all failures; failures while the model answered other calls

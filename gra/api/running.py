@@ -25,11 +25,13 @@ _COMMAND_WORDS = re.compile(rf"{re.escape(ARROW.strip())} .*\b(?!(?:config|exper
 def run_stage(
     target: str, app: str, output: str | Path, values: Mapping[str, Any], problems: Sequence[Problem] = ()
 ) -> Result:
-    """Compose the config conf/`app`.yaml with `values`, check it and run the stage `target`. `problems`: faults already
-    found in the caller's arguments; they are reported together with the faults of the config.
+    """Check the config conf/`app`.yaml, changed by `values`, and run the stage `target` with it.
 
-    Raises ConfigError, or what the stage raises. If the message advises the user to set keys as on a command line
-    (KEY=VALUE), a note is added to the error that says how to set them in Python.
+    `problems`: faults already found in the caller's arguments. They are reported together with the faults of the
+        config.
+
+    Raises ConfigError, or what the stage raises. If the message of an error tells the user to set keys as on a command
+    line (KEY=VALUE), a note is added that says how to set them in Python.
     """
     try:
         found = composed(app, output, values)
@@ -68,11 +70,11 @@ def reported() -> Iterator[None]:
 
 
 def beside_a_loop(work: Callable[[], T]) -> T:
-    """Call `work` and return its result. If this thread already runs an event loop, as in a notebook, call `work` in
-    another thread, because a stage starts an event loop of its own.
+    """Call `work` and return its result, even if this thread already runs an event loop, as a notebook does.
 
-    With the other thread, Ctrl-C (a notebook's "interrupt") ends only the waiting: `work` continues until it finishes
-    or the process ends. In a script, Ctrl-C stops the stage as on the command line.
+    A stage starts an event loop of its own, and a thread can run only one. So if this thread runs a loop, `work` is
+    called in another thread. Ctrl-C (a notebook's "interrupt") then ends only the waiting: `work` continues until it
+    finishes or the process ends. In a script, Ctrl-C stops the stage as on the command line.
     """
     if not _loop_runs():
         return work()

@@ -28,13 +28,14 @@ def train(
     seed: int = 0,
     config: Config | None = None,
 ) -> TrainedModel:
-    """Fine-tune a student on a data folder with TRL. The command is `gra train`.
+    """Fine-tune a model (the student) on a data folder with TRL. The command is `gra train`.
 
     Args:
         data: a data folder, or the `Data` that `synthesize` returned.
         student: hub id or folder of the model to fine-tune, or the name of a file of conf/student ("smollm2-135m",
             "qwen2.5-7b", ...). To use a folder of the same name, write "./NAME".
-        output: the model folder. An unfinished one is resumed from a checkpoint; a finished one is returned at once.
+        output: the model folder. If it is unfinished, training resumes from a checkpoint. If it is finished, it is
+            returned at once.
         sft: the training recipe, a file of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
         seed: seed of the order of samples and of dropout. On a GPU, two runs may still differ bit by bit.
         config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
@@ -43,8 +44,8 @@ def train(
         The model folder. Pass its `.path` to `AutoModelForCausalLM.from_pretrained`.
 
     Raises:
-        ConfigError: with all faults, before the model is loaded.
-        TrainError: training failed; the same call resumes it.
+        ConfigError: the arguments have faults. The error lists all of them, before the model is loaded.
+        TrainError: training failed. The same call resumes it.
     """
     faults = [*not_a_path("data", data, "a data folder"), *not_a_path("student", student, STUDENT)]
     if faults:
@@ -65,7 +66,7 @@ def evaluate(
     output: str | Path,
     config: Config | None = None,
 ) -> Scores:
-    """Score a model with lm-eval. The command is `gra eval`.
+    """Score a model on benchmarks with lm-eval. The command is `gra eval`.
 
     Args:
         model: hub id, folder, or the `TrainedModel` that `train` returned.
@@ -77,7 +78,7 @@ def evaluate(
         The scores folder, with `.scores` and `.samples`.
 
     Raises:
-        ConfigError: with all faults, before the model is loaded.
+        ConfigError: the arguments have faults. The error lists all of them, before the model is loaded.
         EvalError: the evaluation ended early.
     """
     if faults := not_a_path("model", model, "a hub id, a folder, or what gra.train returned"):
@@ -88,14 +89,19 @@ def evaluate(
 
 
 def compare(first: str | PathLike[str], second: str | PathLike[str], **options: Any) -> dict[str, Any]:
-    """Compare two scores folders item by item (first minus second), with intervals. The command is `gra compare FOLDER
-    FOLDER --json`.
+    """Compare the scores of two models item by item, and return the differences (first minus second) with intervals.
 
-    `options`: `resamples`, `level` and `seed` (gra/compare/options.py). The result has `mean` for all benchmarks,
-    `groups` with one entry per group, and `tasks` with one entry per benchmark. Each entry holds, for each kind of
-    score (strict, tolerant, form, extraction), `first`, `second` and `difference` as [value, low, high]. The intervals
-    show how much the choice of items matters; they hold only for these two trained models. Raises EvalError if the runs
-    cannot be compared, and ConfigError for faulty options.
+    The command is `gra compare FOLDER FOLDER --json`. An item is one question of a benchmark.
+
+    `first`, `second`: the scores folders of the two models.
+    `options`: the keyword arguments `resamples`, `level` and `seed` (gra/compare/options.py).
+
+    The result has `mean` for all benchmarks, `groups` with one entry per group, and `tasks` with one entry per
+    benchmark. Each entry holds `first`, `second` and `difference` for each kind of score (strict, tolerant, form,
+    extraction). Each of the three is [value, low, high].
+
+    The intervals show how much the choice of items matters. They hold only for these two trained models. Raises
+    EvalError if the runs cannot be compared, and ConfigError for faulty options.
     """
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs

@@ -22,42 +22,38 @@ Inputs = dict[str, Path | None]  # None: the earlier step that makes the folder 
 
 @dataclass(frozen=True)
 class Stage:
-    """The function `run` of a stage, and the other functions and constants of its module.
+    """The functions and constants of a stage's module. `target` is the dotted path of its function `run`.
 
-    name, version   parts of every fingerprint of the stage
-    not_hashed      dotted keys of the config that are not part of the fingerprint
-    added_later     config keys that later versions added, each with the value that gives the same result as before the
-    key
-                    existed. A key with this value is not part of the fingerprint, so older finished steps stay valid
-    check           checks the config, fast and without network. From gra/machine.py, it learns on which machine the
-    step
-                    will run, so a login node can check a job's config. The job checks it again before it loads anything
-    preflight       checks servers, the hub and this machine before anything is created or paid for; runs even if `check` finds
-                    faults, and in that case checks the rest
-    external_files  returns the files that the config names: dotted key -> path. Their content is part of the fingerprint
-    inside_inputs   config key -> the input whose folder a relative path at this key refers to
-    follower        returns whether a process on another node runs the step and owns its folder, and this process only
-    helps it kept            returns a description of what in a folder of the stage was paid for or took long; "" if
-    nothing.
-                    None: the stage has no such function, so every file counts as worth keeping
-    reuse           gets the config and the folders of earlier runs whose replies may be reused; returns the config with
-                    these folders added
-    bought_again    gets the keys whose values differ from an earlier run's; returns lines that say which replies of the
-                    earlier run are not reused because of them
-    outlook         returns for `gra plan` the facts about an unfinished step and its cost (gra/outlook.py); gets the step's working
-                    folder (None if the step was not started), the folders of earlier runs, and the outlooks of unfinished steps
-                    that make its inputs
-    divide          gets the config, the output and the number of shards; returns the tasks into which a run can be
-    divided
-                    so that several jobs share it (gra/parts.py), and the config with which the run uses their results.
-                    None: a run cannot be divided
-    whole           gets the config and output of one such task; returns the finished folder of the whole run, which
-    makes
-                    the task unnecessary, or None
-    served          returns the models that a run calls and whose servers can be jobs of their own (gra/server_jobs.py); None if
-                    there are none
-    benchmark_items returns the benchmarks that a run writes, with their numbers of items (for `gra plan --power`)
-    of_a_part       dotted keys of the config whose values differ between one such task and the whole run
+    name, version    parts of every fingerprint of the stage
+    not_hashed       dotted keys of the config that are not part of the fingerprint
+    added_later      config keys that later versions added, each with the value that means the same as before. A key
+                     with this value is not part of the fingerprint, so older finished steps stay valid
+    check            checks the config, fast and without network. gra/machine.py tells it on which machine the step will
+                     run, so a login node can check a job's config. The job checks it again before it loads anything
+    preflight        checks servers, the hub and this machine before anything is created or paid for. If `check` found
+                     faults, it checks the rest
+    external_files   returns the files that the config names: dotted key -> path. Their content is part of the
+                     fingerprint
+    inside_inputs    config key -> input. A relative path at this key is a path in the folder of the input
+    follower         returns whether this process only helps a process on another node, which runs the step
+    kept             returns a short description of the work in a folder that was paid for or took long, or "". If the
+                     stage has no such function (None), every file counts as worth keeping
+    reuse            gets the config and the folders of earlier runs whose replies may be reused. Returns the config
+                     with these folders added
+    bought_again     gets the keys whose values differ from an earlier run's. Returns lines that say which replies of
+                     the earlier run are therefore not reused
+    outlook          returns the facts about an unfinished step and its cost, for `gra plan` (gra/outlook.py). Gets the
+                     step's working folder (None: not started), the folders of earlier runs, and the outlooks of the
+                     unfinished steps that make its inputs
+    divide           gets the config, the output and the number of shards. Returns the tasks into which a run is
+                     divided, so that several jobs share it (gra/parts.py), and the config with which the run uses the
+                     tasks' results. If a stage has no such function (None), its runs cannot be divided
+    whole            gets the config and output of one such task. If the whole run is finished, the task is unnecessary,
+                     and the run's folder is returned; else None
+    served           returns the models that a run calls and whose servers can be jobs of their own
+                     (gra/server_jobs.py), or None
+    benchmark_items  returns the benchmarks that a run writes, with their numbers of items (for `gra plan --power`)
+    of_a_part        dotted keys of the config whose values differ between one task of `divide` and the whole run
     """
 
     target: str
@@ -85,8 +81,10 @@ class Stage:
 
 
 def left_out(stage: Stage, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the dotted keys of `config` that are not part of the step's fingerprint: `not_hashed`, and the keys in
-    `added_later` that have the value given there."""
+    """Return the dotted keys of `config` that are not part of the step's fingerprint.
+
+    They are the keys in `not_hashed`, and each key in `added_later` whose value in `config` is the one given there.
+    """
     return (*stage.not_hashed, *(key for key, before in stage.added_later.items() if value_at(config, key) == before))
 
 
@@ -107,8 +105,10 @@ _REQUIRED = ("NAME", "VERSION", "check")
 
 
 def load_stage(target: str, key: str = "_target_") -> Stage:
-    """Return the stage that has a function `run` with the dotted path `target`. If there is no such stage, raises
-    ConfigError with a fault of the key `key`."""
+    """Return the stage whose function `run` has the dotted path `target`.
+
+    If there is no such stage, raises ConfigError. `key`: the config key that holds `target`, for the message.
+    """
     module_name = today(target).rpartition(".")[0]
     try:
         module, function = module_of(target)

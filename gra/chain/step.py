@@ -29,8 +29,12 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Source:
-    """The step that makes an input. `step`: its id, for messages; `stage`: the name of its stage; `digest`: its
-    fingerprint."""
+    """The step that makes an input of another step.
+
+    `step`: the id of the step, for messages.
+    `stage`: the name of its stage.
+    `digest`: its fingerprint.
+    """
 
     step: str
     stage: str
@@ -39,11 +43,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything that a step needs to run.
+    """Everything that a step's process needs to know to run the step.
 
     `inputs`: input name -> a folder outside the experiment, or the step that makes the input. When this step starts, it
-    finds the folder of that step in the store by the fingerprint. `hashes`: input name -> fingerprint; `digest`: the
-    fingerprint of this step; `experiment`: the name of the experiment.
+        finds the other step's folder in the store by its fingerprint.
+    `hashes`: input name -> fingerprint of the input.
+    `digest`: the fingerprint of this step.
+    `experiment`: the name of the experiment.
     """
 
     name: str
@@ -64,15 +70,19 @@ class Spec:
 
     @classmethod
     def read(cls, path: Path) -> Spec:
-        """Read a spec from a file that `write` wrote. Raises OSError, ValueError, KeyError or TypeError for any other
-        file."""
+        """Return the spec in the file `path`, which `write` wrote.
+
+        For any other file, raises OSError, ValueError, KeyError or TypeError.
+        """
         raw: Mapping[str, Any] = read_json(path)
         inputs = {name: Path(s) if isinstance(s, str) else Source(**s) for name, s in raw["inputs"].items()}
         return cls(**{**raw, "inputs": inputs, "store": Path(raw["store"])})
 
     def folders(self) -> dict[str, Path]:
-        """Return a mapping from each input to its finished folder. If some are missing, raises MissingError, which
-        names the steps that should have made them."""
+        """Return a mapping from each input to its finished folder.
+
+        If folders are missing, raises MissingError, which names the steps that should have made them.
+        """
         store = Store(self.store)
         found: dict[str, Path] = {}
         missing = []
@@ -90,7 +100,7 @@ class Spec:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a step and return the exit code. `arguments`: a list with the path of the step's spec file."""
+    """Run a step and return the exit code. `arguments`: a list with one word, the path of the step's spec file."""
     if len(arguments) != 1:
         print("usage: python -m gra.chain.step SPEC.json", file=sys.stderr)
         return EXIT_CONFIG
@@ -122,7 +132,10 @@ def main(arguments: list[str]) -> int:
 
 
 def die_with_parent() -> None:
-    """Make the kernel kill this process when its parent dies (Linux only; does nothing elsewhere)."""
+    """Make the kernel kill this process when its parent dies.
+
+    This works only on Linux, and only if the parent has set the variable GRA_PARENT_PID. Otherwise nothing is done.
+    """
     parent = os.environ.pop(PARENT, "")
     if parent and sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

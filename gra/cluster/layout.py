@@ -25,11 +25,14 @@ from gra.parts import Wave
 class Job:
     """One Slurm job, or one job array.
 
-    `key`: identifies the job's work in this store. `tasks`: for an array, the numbers of its tasks that are not done;
-    None for a single job. This job starts only after the jobs with the keys in `after` have succeeded, the jobs in
-    `after_any` have ended, and the jobs in `after_start` have started. `outputs`: task number -> the folders that the
-    task makes; a single job has the task number 0. `servers_wait`: how many seconds the job waits for servers that run
-    in other jobs; None if it needs no such servers.
+    `key`: identifies the job's work in this store.
+    `tasks`: the numbers of an array's tasks that are not done. For a single job, it is None.
+    `after`: the keys of the jobs that must succeed before this job starts.
+    `after_any`: the keys of the jobs that must end before this job starts.
+    `after_start`: the keys of the jobs that must start before this job starts.
+    `outputs`: task number -> the folders that the task makes. A single job has the task number 0.
+    `servers_wait`: how many seconds the job waits for servers that run in other jobs. If it needs no such servers, it
+        is None.
     """
 
     key: str
@@ -65,9 +68,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the disk and Slurm's queue say. `done`: a function that returns whether a folder is finished; `alive`: the
-    keys of the jobs that are queued or running; `serving`: key of a server array -> the numbers of its tasks that are
-    queued or running."""
+    """What is known from the disk and from Slurm's queue.
+
+    `done`: a function that returns whether a folder is finished.
+    `alive`: the keys of the jobs that are queued or running.
+    `serving`: key of a server array -> the numbers of its tasks that are queued or running.
+    """
 
     done: Callable[[Path], bool]
     alive: Collection[str] = field(default_factory=tuple)
@@ -75,11 +81,13 @@ class Facts:
 
 
 def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
-    """Return the jobs to submit, each after the jobs that it waits for.
+    """Return the jobs to submit. Each job comes after the jobs that it waits for.
 
-    There are no jobs for a step that is finished or has the same fingerprint as an earlier step. Jobs that are queued
-    or running are left out. With the setting `max_parallel`, at most so many steps run at the same time. For this, a
-    step also waits for the end of the step that is `max_parallel` places before it.
+    If a step is finished or has the same fingerprint as an earlier step, it needs no job. Jobs that are queued or
+    running are left out.
+
+    If the setting `max_parallel` is N, at most N steps run at the same time. For this, each step also waits for the end
+    of the step N places before it.
     """
     found: list[Job] = []
     ends: list[str] = []  # the key of each step's last job
@@ -107,9 +115,11 @@ def jobs_of(plan: Plan, settings: SlurmSettings, facts: Facts) -> list[Job]:
 
 
 def fitted(plan: Plan, settings: SlurmSettings, facts: Facts) -> tuple[list[Job], int]:
-    """Return the jobs to submit, and a factor. If there are more jobs than the setting `max_jobs` allows, each task
-    runs more shards: `shards_per_task` is multiplied by the factor, so that there are fewer jobs. If even that does not
-    suffice, more than `max_jobs` jobs are returned."""
+    """Return the jobs to submit, and the factor by which `shards_per_task` was multiplied.
+
+    If there are more jobs than the setting `max_jobs` allows, the factor is raised, so that each job runs more shards
+    and there are fewer jobs. If even that is not enough, more than `max_jobs` jobs are returned.
+    """
     factor = 1
     while True:
         jobs = jobs_of(plan, _coarser(settings, factor), facts)
@@ -131,7 +141,7 @@ def _coarser(settings: SlurmSettings, factor: int) -> SlurmSettings:
 
 
 def key_of(stage: str, digest: str, wave: str | None = None) -> str:
-    """Return the key that identifies a job's work in the store, in Slurm's comments and in the records."""
+    """Return the key by which the store, Slurm's comments and the records of submissions identify the work of a job."""
     return f"{stage}-{digest[:16]}" + (f"/{wave}" if wave else "")
 
 
@@ -225,8 +235,12 @@ def _of_wave(step: Job, wave: Wave, settings: SlurmSettings, facts: Facts) -> Jo
 
 
 def numbers(task: int, per_task: int, tasks: int) -> range:
-    """Return the numbers of the shards that the array task number `task` runs. `per_task`: shards per array task;
-    `tasks`: all shards of the wave."""
+    """Return the numbers of the shards that one task of an array runs.
+
+    `task`: the number of the task.
+    `per_task`: the number of shards that each task runs.
+    `tasks`: the number of shards of the whole wave.
+    """
     return range(task * per_task, min((task + 1) * per_task, tasks))
 
 
@@ -235,8 +249,10 @@ def _in(keys: Iterable[str], those: Collection[str]) -> tuple[str, ...]:
 
 
 def arrays(tasks: Sequence[int], limit: int) -> list[tuple[int, list[int]]]:
-    """Divide the task numbers `tasks` among Slurm arrays, because the numbers of one array must be below `limit`.
-    Return (offset, numbers) for each array; a number plus the offset of its array is a task number."""
+    """Divide task numbers among Slurm arrays. Return, for each array, its offset and the numbers of its tasks.
+
+    A task's number in its array must be below `limit`. This number plus the offset is one of `tasks`.
+    """
     found: dict[int, list[int]] = {}
     for task in sorted(tasks):
         offset = task // limit * limit
@@ -256,7 +272,10 @@ def ranges(values: Sequence[int]) -> str:
 
 
 def options(job: Job, settings: SlurmSettings, comment: str) -> list[str]:
-    """Return sbatch's options for a job, except those that depend on other jobs, on the logs or on the array."""
+    """Return the options of sbatch for a job.
+
+    Options that depend on other jobs, on the folder of the logs or on task numbers are not among them.
+    """
     asked = job.resources
     given = {
         "partition": asked.partition,
@@ -285,7 +304,7 @@ def template(job: Job) -> str:
 
 
 def command(job: Job, python: str, container: str | None, spec: Path, settings: SlurmSettings) -> list[str]:
-    """Return the command that the job runs, as a list of arguments. `spec`: the path of the step's spec file."""
+    """Return the command that the job runs, as a list of words. `spec`: the path of the step's spec file."""
     if job.serves:
         return _server_command(job, python, container, spec, settings)
     words = [*shlex.split(container or ""), python, "-P", "-m", "gra.cluster.task", str(spec)]

@@ -26,8 +26,11 @@ _NOT_OPTIONS = (
 
 
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
-    """Return a mapping from the key of each server array to the numbers of its tasks that are queued or running. A
-    server that has announced its end is left out. `rows`: squeue's rows for this store."""
+    """Return a mapping from the key of each server array to the numbers of its tasks that are queued or running.
+
+    If a server has announced its end, it is left out.
+    `rows`: squeue's rows for this store.
+    """
     offsets = {
         number: offset
         for submission in read_all(store)
@@ -49,9 +52,13 @@ def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
 
 
 def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
-    """Return a mapping from the key of each queued or running job to its Slurm ids. `rows`: squeue's rows for this
-    store. The records of submissions are not used: if `gra submit` was killed, they may lack its last job, and a
-    recorded job may have ended."""
+    """Return a mapping from the key of each queued or running job to its Slurm ids.
+
+    `rows`: squeue's rows for this store.
+
+    The records of submissions are not used here. If `gra submit` was killed, they may lack its last job, and a recorded
+    job may have ended.
+    """
     found: dict[str, list[str]] = {}
     for row in rows:
         numbers = found.setdefault(row.comment.removeprefix(comment(store)), [])
@@ -61,8 +68,11 @@ def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
 
 
 def changed(store: Path, settings: SlurmSettings, jobs: Sequence[Job], alive: set[str]) -> Iterator[str]:
-    """Yield a line for each job in `jobs` that is queued or running, but was submitted with resources other than those
-    that `settings` request now. `alive`: the keys of the queued and running jobs."""
+    """Yield a line for each queued or running job whose resources differ from those that `settings` request now.
+
+    `jobs`: the jobs to look at.
+    `alive`: the keys of the queued and running jobs.
+    """
     recorded = newest(read_all(store))
     for job in jobs:
         if job.key not in alive or job.key not in recorded:

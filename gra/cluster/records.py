@@ -23,8 +23,11 @@ SERVERS = "servers"  # name of the array of a step's servers, used like the name
 
 @dataclass
 class Submitted:
-    """A job as it was submitted. `ids`: for each Slurm job number of the job, the offset that is added to Slurm's task
-    numbers to get the job's task numbers."""
+    """A job as it was submitted.
+
+    `ids`: Slurm job number -> offset. A task's number in Slurm plus the offset is the task's number in this job. A job
+        has several Slurm job numbers if its tasks do not fit into one array.
+    """
 
     key: str
     name: str
@@ -55,8 +58,10 @@ class Submitted:
         return attempts_of(Path(self.logs), task)
 
     def exit_code(self, task: str) -> int | None:
-        """Return the exit code of a task's last attempt; None if there is none, because the attempt has not ended or
-        its shell was killed, too."""
+        """Return the exit code of a task's last attempt.
+
+        If the attempt has not ended, or if its shell was killed before it could record the code, return None.
+        """
         return _number(Path(self.logs, f"{task}.exit"))
 
     def log(self, task: str) -> Path | None:
@@ -66,8 +71,10 @@ class Submitted:
 
     @property
     def tasks(self) -> dict[str, list[str]]:
-        """A mapping from each task to the folders that it makes. A task is named as in its file names: by its number,
-        or `job` if the job is not an array."""
+        """A mapping from each task to the folders that the task makes.
+
+        The key is the number of the task as text. If the job is not an array, its only key is `job`.
+        """
         return self.outputs if self.is_array else {"job": self.outputs["0"]}
 
 
@@ -83,8 +90,11 @@ class Submission:
     jobs: list[Submitted] = field(default_factory=list)
 
     def write(self) -> None:
-        """Write submission.json atomically. `gra submit` calls this after each job, so that the file lists all jobs
-        that were submitted before, even if `gra submit` is killed."""
+        """Write submission.json atomically.
+
+        `gra submit` calls this before and after each job that it submits. So even if it is killed, the file lists all
+        submitted jobs.
+        """
         write_json(self.folder / FILE, {**asdict(self), "folder": self.folder.name})
 
 
@@ -94,8 +104,10 @@ def store_id(store: Path) -> str:
 
 
 def comment(store: Path, key: str = "") -> str:
-    """Return the Slurm comment of the job with this key. Without a key, return the text with which the comments of all
-    jobs of the store begin."""
+    """Return the Slurm comment of the job with the key `key`.
+
+    Without a key, return the text with which the comments of all jobs of the store begin.
+    """
     return f"gra:{store_id(store)}:{key}"
 
 
@@ -118,7 +130,7 @@ def attempts_of(logs: Path, task: str) -> int:
 
 
 def newest(submissions: Iterable[Submission]) -> dict[str, Submitted]:
-    """Return a mapping from the key of each job to its record in the last submission that contains it."""
+    """Return a mapping from the key of each job to the job's newest record."""
     return {job.key: job for submission in submissions for job in submission.jobs}
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger("gra.cluster")
 
 
 def main(words: list[str]) -> int:
-    """Run the command of a server job and return the exit code. `words`: its arguments, without the program's name."""
+    """Run the server of one model in a Slurm job. Return the exit code. `words`: the command's arguments."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
@@ -68,8 +68,12 @@ def _serve(path: Path, number: int, host: str) -> int:
 
 
 class Watch:
-    """Tells whether a server is still wanted: whether a job of the step `key` that is not a server is queued or
-    running."""
+    """Tells whether a server is still needed. It is needed while a job of its step, other than a server, is queued or
+    running.
+
+    `key`: the key of the step's jobs.
+    `number`: the task number of the server.
+    """
 
     def __init__(self, store: Path, key: str, number: int):
         self._store, self._key, self._number = store, key, number

@@ -22,8 +22,10 @@ class SlurmError(GraError):
 
 @dataclass(frozen=True)
 class Row:
-    """A row of squeue: one job, or one task of an array, that is queued or running. `comment`: the comment that
-    `gra submit` gave to the job, which contains the job's key (records.py)."""
+    """A row of squeue. It stands for one job, or one task of an array, that is queued or running.
+
+    `comment`: the comment that `gra submit` gave to the job. It contains the job's key (records.py).
+    """
 
     id: str
     state: str
@@ -48,7 +50,7 @@ class Row:
 
 
 def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a Slurm command and return its standard output. Raises SlurmError with the command's message."""
+    """Run a Slurm command and return its standard output. If it fails, raises SlurmError with the command's message."""
     if shutil.which(words[0]) is None:
         raise SlurmError(
             f"no command {words[0]} here\n    -> run this on a login node of the cluster, or gra run cluster=local"
@@ -84,8 +86,7 @@ def queue(prefix: str) -> list[Row]:
 
 
 def max_array() -> int:
-    """Return Slurm's setting MaxArraySize. All task numbers of an array must be below this number. Raises
-    SlurmError."""
+    """Return Slurm's setting MaxArraySize. Each task number of an array must be below it. Raises SlurmError."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run(["scontrol", "show", "config"]), re.MULTILINE)
     return int(found[1]) if found else 1001
 

@@ -21,8 +21,10 @@ _DIFF = "changes.diff"
 
 
 def take(store: Path) -> Path | None:
-    """Copy the code to a folder below `store` and return the folder. If the code is not a git checkout but an installed
-    package, return None: an installed package does not change. Raises GraError if the code cannot be copied.
+    """Copy the project's code to a folder below `store`. Return the folder.
+
+    If the code is an installed package and not a git checkout, return None, because an installed package does not
+    change. Raises GraError if the code cannot be copied.
     """
     if (here := snapshot_root()) is not None:
         return here  # this process is a job that submits, and runs a copy already

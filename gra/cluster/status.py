@@ -123,8 +123,11 @@ def cancel(words: Sequence[str]) -> int:
 
 
 def lines_of(store: Path, rows: Sequence[slurm.Row]) -> list[Line]:
-    """Return the state of each job of the store. A job that was submitted several times is listed once, as it was last
-    submitted. `rows`: squeue's rows for this store."""
+    """Return the state of each job that was submitted to the store.
+
+    If a job was submitted several times, the last submission counts.
+    `rows`: squeue's rows for this store.
+    """
     by_key: dict[str, list[slurm.Row]] = {}
     for row in rows:
         by_key.setdefault(row.comment.removeprefix(comment(store)), []).append(row)

@@ -174,10 +174,12 @@ def _words(
 def dependency(
     after: Sequence[str], after_any: Sequence[str], ids: Mapping[str, Sequence[str]], after_start: Sequence[str] = ()
 ) -> str | None:
-    """Return the value of sbatch's option --dependency; None if the job waits for no other job.
+    """Return the value of sbatch's option --dependency. If the job waits for no other job, return None.
 
-    `after`, `after_any`, `after_start`: the keys of the jobs that must first succeed, end or start; `ids`: key -> Slurm
-    ids of the queued and running jobs.
+    `after`: the keys of the jobs that must first succeed.
+    `after_any`: the keys of the jobs that must first end.
+    `after_start`: the keys of the jobs that must first start.
+    `ids`: key of each queued or running job -> its Slurm ids.
     """
     parts = []
     for kind, keys in (("afterok", after), ("afterany", after_any), ("after", after_start)):
@@ -197,8 +199,11 @@ def _prepare_folder(
 
 
 def job_file(settings: SlurmSettings, logs: Path, code: Path | None, cpus: int | None) -> str:
-    """Return the content of a job's file job.sh, which slurm/attempts.sh reads. The file sets variables and runs the
-    lines of the setting `setup`; after each line, it checks whether the line failed."""
+    """Return the content of a job's file job.sh, which slurm/attempts.sh reads.
+
+    The file sets environment variables and runs the shell lines of the setting `setup`. After each of these lines, it
+    checks whether the line failed.
+    """
     exports = {
         "GRA_PYTHON": settings.python or sys.executable,
         "GRA_LOGS": str(logs),

@@ -21,8 +21,11 @@ from gra.locks import locked
 
 
 def main(words: list[str]) -> int:
-    """Submit the successor of a job and return the exit code. `words`: the path of the job's file job.sh, and the
-    task's number, or `job` if the job is not an array."""
+    """Submit a new job that continues an interrupted one, and return the exit code.
+
+    `words`: the path of the interrupted job's file job.sh, and the number of its task. If the job is not an array, the
+        second word is `job`.
+    """
     job_file, task = Path(words[0]), words[1]
     try:
         print(f"successor of {task}: job {_submit(job_file.parent, task)}", flush=True)

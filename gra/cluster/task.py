@@ -27,7 +27,10 @@ from gra.signals import leaving_on_preemption
 
 
 def main(words: list[str]) -> int:
-    """Run the command of a job and return the exit code. `words`: its arguments, without the program's name."""
+    """Run a step, or some shards of it, in a job, and return the exit code.
+
+    `words`: the command's arguments, without the program's name.
+    """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
@@ -81,9 +84,12 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
 
 
 def gates(before: Sequence[Wave], takes: float) -> None:
-    """Raise MissingError if a merge cannot start: if the previous merge is not finished, or if too many shards of the
-    last wave are missing. `before`: the waves before the merge; `takes`: the largest fraction of shards that may be
-    missing."""
+    """Raise MissingError if a merge of shards cannot start. It cannot if the merge before it is not finished, or if too
+    many shards of the last wave are missing.
+
+    `before`: the waves before the merge.
+    `takes`: the largest fraction of shards that may be missing.
+    """
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
             raise MissingError(f"upstream {wave.name} did not finish: {wave.part(0).output}\n    -> see `gra status`")
@@ -91,8 +97,10 @@ def gates(before: Sequence[Wave], takes: float) -> None:
 
 
 def gate(wave: Wave, takes: float) -> None:
-    """Raise MissingError if too many shards of a wave are missing. `takes`: the largest fraction that may be
-    missing."""
+    """Raise MissingError if too many shards of a wave are missing.
+
+    `takes`: the largest fraction of the shards that may be missing.
+    """
     missing = [number for number in range(wave.tasks) if not (wave.part(number).output / MANIFEST).is_file()]
     if len(missing) > takes * wave.tasks:
         named = ", ".join(map(str, missing[:20])) + (f" and {len(missing) - 20} more" if len(missing) > 20 else "")

@@ -22,13 +22,15 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One training run of a comparison. Arms with the same `name` are replicates; the table shows them as one row.
+    """One training run of a comparison. Arms with the same `name` are replicates, which form one row of the table.
 
-    `folders` maps the name of a step (see STEPS) to its finished folder in the store; unfinished steps are absent.
-    `manifests` maps the name of a step to the content of its manifest.json ({} or absent if there is none). The folder
-    of the step `scores` holds the replies of the evaluated model. The folders of two more steps score these replies
-    again: `opencompass` by OpenCompass's rules (`gra rescore --reading opencompass`), `verified` by the verdicts of a
-    verifier model. `metric`: see lm_eval_log.py.
+    `folders`: name of a step (see STEPS) -> its finished folder in the store. If a step is not finished, it is absent.
+    `manifests`: name of a step -> the content of its manifest.json, if there is one.
+    `metric`: the metric that gives the score in a log of lm-eval (lm_eval_log.py). None: the log's first metric.
+
+    The folder of the step `scores` holds the replies of the evaluated model. Two further steps score the same replies
+    again. The step `opencompass` uses OpenCompass's rules (`gra rescore --reading opencompass`), and the step
+    `verified` uses the verdicts of a verifier model.
     """
 
     name: str
@@ -45,8 +47,10 @@ class Arm:
         return by_manifest or simulated(self.folders.values())
 
     def file(self, step: str, *parts: str) -> Path | None:
-        """Return the path of a file in the folder of `step`; None if the step or the file is missing. `parts`: the
-        parts of the path below the folder."""
+        """Return the path of a file in the folder of `step`. If the step or the file is missing, return None.
+
+        `parts`: the parts of the path below the folder.
+        """
         folder = self.folders.get(step)
         path = folder.joinpath(*parts) if folder is not None else None
         return path if path is not None and path.exists() else None
@@ -58,8 +62,10 @@ class Arm:
 
 
 def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
-    """Return a mapping from name to the arms with this name. The names are in order of first appearance, the arms of a
-    name in the order of their replicate numbers."""
+    """Return a mapping from each name to the arms with this name, sorted by replicate number.
+
+    The names are in the order in which they first appear in `arms`.
+    """
     rows: dict[str, list[Arm]] = {}
     for arm in arms:
         rows.setdefault(arm.name, []).append(arm)
@@ -67,8 +73,11 @@ def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 
 
 def check_arms(arms: Sequence[Arm], reference: str) -> list[Problem]:
-    """Return the faults of the list of arms: it is empty, the reference is not among them, two arms have the same name
-    and replicate, or arms of one name have different labels."""
+    """Return the faults of the arms of a comparison.
+
+    It is a fault if there is no arm, or if no arm has the name `reference`. It is also a fault if two arms have the
+    same name and replicate, or if arms of the same name have different labels.
+    """
     rows = by_name(arms)
     problems = []
     if not arms:

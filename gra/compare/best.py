@@ -26,14 +26,16 @@ WAYS = {"development": "development split", "test": "the reported items themselv
 
 
 def in_development(task: str, item: str) -> bool:
-    """Return whether an item is in the development split, the items on which the best arm is chosen."""
+    """Return whether an item (a benchmark question) is in the development split, on which the best arm is chosen."""
     digest = hashlib.sha256(f"{task}\n{item}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") < DEVELOPMENT * 2**64
 
 
 def part(scored: Scored, development: bool) -> dict[str, Outcomes]:
-    """Return the outcomes on one side of the split: on the development items if `development` is True, else on the
-    other items. A benchmark without items on this side is left out."""
+    """Return the outcomes on the development split if `development` is true, else the outcomes on the other items.
+
+    If a benchmark has no items there, it is left out.
+    """
     found = {}
     for task, one in scored.items():
         places = [at for at, item in enumerate(one.doc_ids) if in_development(task, item) == development]
@@ -54,8 +56,10 @@ def mean(scored: Scored) -> float:
 
 
 def candidates(text: str, evaluated: Evaluated) -> list[str]:
-    """Return the names of the arms in `text` (A+B+C); [] if one of these arms is not evaluated yet. Raises ConfigError
-    if an arm does not exist, or if the arms have different benchmarks."""
+    """Return the names of the arms in a text such as A+B+C. If one of the arms is not evaluated yet, return [].
+
+    Raises ConfigError if an arm does not exist, or if the arms have different benchmarks.
+    """
     names = [name.strip() for name in text.split("+")]
     if unknown := [name for name in names if name not in evaluated.groups]:
         known = ", ".join(evaluated.groups)
@@ -70,8 +74,12 @@ def candidates(text: str, evaluated: Evaluated) -> list[str]:
 
 
 def best(evaluated: Evaluated, options: Options) -> Sheet:
-    """Return a sheet with two lines for each A+B+C in `options.best`. On the first line, the best arm is chosen on the
-    development split and scored on the other items; on the second, it is chosen and scored on all items."""
+    """Return a sheet that shows, for each entry A+B+C of `options.best`, which of these arms is best.
+
+    There are two lines for each entry. For the first line, the best arm is chosen on the development split and scored
+    on the other items. For the second line, it is chosen and scored on all items. If an arm is not evaluated yet, there
+    is only one line, which says so.
+    """
     lines, records = [], []
     drawn: Mapping[str, Any] = {name: getattr(options, name) for name in ("resamples", "seed", "level", "items_only")}
     simulated = any(evaluated.simulated(name) for text in options.best for name in candidates(text, evaluated))

@@ -24,13 +24,17 @@ from gra.settings import parse
 
 
 def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, options: Mapping[str, Any]) -> str:
-    """Compare `arms` with the one named `reference`; write table.md, table.csv, table.tex and report.html to the folder `output`.
+    """Compare the arms of an experiment, and return the table as text for a terminal.
 
-    Arms with the same name form one row of the table; they must differ in `replicate`. The table shows "-" where a step
-    is not finished. `options`: see `gra.compare.options.Options`. Returns the table as text for a terminal.
+    The table and a report are also written to the folder `output`, as table.md, table.csv, table.tex and report.html.
+    Arms with the same name form one row of the table. They must differ in `replicate`. If a step is not finished, the
+    table shows "-".
 
-    Raises ConfigError for wrong arms or options, EvalError if arms were evaluated on different items or a scores folder
-    is inconsistent, StoreError if a folder cannot be read.
+    `reference`: the name of the arm that the others are compared with.
+    `options`: see `gra.compare.options.Options`.
+
+    Raises ConfigError for wrong arms or options, and StoreError if a folder cannot be read. Raises EvalError if arms
+    were evaluated on different items, or if the files of a scores folder do not fit together.
     """
     settings, problems = parse(Options, options, "compare")
     problems += check_arms(arms, reference)

@@ -33,9 +33,10 @@ READINGS = {
 
 
 def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
-    """Return the sheets that `options` ask for, by file name without ending. A sheet with nothing to show is left out.
+    """Return the further tables (sheets) that `options` ask for, by file name without ending.
 
-    Raises ConfigError for contrasts or rows that do not exist, EvalError for arms with different items.
+    If there is nothing to show, a sheet is left out. Raises ConfigError for contrasts or rows that do not exist, and
+    EvalError if arms were evaluated on different items.
     """
     labels = {name: group[0].label for name, group in evaluated.groups.items()}
     found: dict[str, list[Sheet]] = {}
@@ -56,8 +57,10 @@ def extras(evaluated: Evaluated, reference: str, options: Options) -> dict[str, 
 
 
 def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
-    """Return a mapping from file name to content: a Markdown, a LaTeX and a CSV file for each list of sheets. The CSV
-    file holds only the last sheet of the list."""
+    """Return a mapping from file name to content, with a Markdown, a LaTeX and a CSV file for each list of sheets.
+
+    The CSV file holds only the last sheet of the list.
+    """
     return {
         f"{name}.{SUFFIX[form]}": render(sheets[-1:] if form == "csv" else sheets, form)
         for name, sheets in further.items()
@@ -66,10 +69,10 @@ def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
 
 
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
-    """Return a sheet with the contrasts in `options`, such as A-B, computed from strict scores.
+    """Return a sheet with the contrasts in `options`. A contrast is a difference between arms, such as A-B.
 
-    The sheet has a line for each benchmark and one for their mean, with the interval and the smallest detectable
-    effect.
+    It is computed from strict scores. The sheet has a line for each benchmark and one for their mean. Each line has the
+    interval and the smallest difference that could be detected.
     """
     names = [name for name, scored in evaluated.scored.items() if scored["strict"]]
     strict = {name: evaluated.scored[name]["strict"] for name in names}
@@ -82,8 +85,11 @@ def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
 
 
 def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> Sheet:
-    """Return the sheet of the computed contrasts `made`. Each contrast has a line for the mean over the benchmarks that
-    its arms share, and one for each of these benchmarks."""
+    """Return a sheet with the contrasts in `made`, which are differences between arms.
+
+    Each contrast has a line for each benchmark that its arms share. If there are several, a further line has their
+    mean.
+    """
     lines, records = [], []
     for one in made:
         over = OVER[one.difference.over_trainings]
@@ -105,8 +111,12 @@ def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> S
 
 
 def readings(evaluated: Evaluated, reference: str, options: Options, labels: Mapping[str, str]) -> Sheet:
-    """Return a sheet with a row for each arm. A row has two cells for each reading, i.e. each set of rules by which the
-    same replies were scored: the arm's mean, and the reference's mean minus the arm's."""
+    """Return a sheet with each arm's mean score by several readings. A reading is a set of rules by which replies are
+    scored.
+
+    The sheet has a row for each arm. The row has two cells for each reading: the arm's mean score, and the mean score
+    of the arm `reference` minus this score.
+    """
     lines, records = [], []
     verified = any(scored["verified"] for scored in evaluated.scored.values())
     shown = READINGS | ({"verified": "verified"} if verified else {})
@@ -133,7 +143,11 @@ def readings(evaluated: Evaluated, reference: str, options: Options, labels: Map
 def papers(
     evaluated: Evaluated, options: Options, wanted: PaperOptions, labels: Mapping[str, str]
 ) -> dict[str, list[Sheet]]:
-    """Return the sheets that show the arms beside the paper's rows, and the paper's claims as judged by these arms."""
+    """Return the sheets that compare the arms with the paper, by file name without ending.
+
+    `table1` and `paper` show the scores of the arms beside the paper's. `claims` shows which of the paper's claims hold
+    for the arms.
+    """
     paper = paper_evidence()
     runs = _runs(evaluated, options, wanted, paper)
     entries = opendataarena.load(paper_dir() / "opendataarena.csv")
@@ -154,8 +168,10 @@ def papers(
 
 
 def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
-    """Return hints about arms and tasks that the paper's tables do not have. `given_by`: how the user sets the row of
-    an arm: FLAGS or KEYS of paper/hints.py."""
+    """Return hints about arms and tasks that the paper's tables do not have.
+
+    `given_by`: how the user chooses a row of these tables for an arm: FLAGS or KEYS of paper/hints.py.
+    """
     if options.paper is None:
         return []
     runs = _runs(evaluated, options, options.paper, paper_evidence())

@@ -72,14 +72,16 @@ class Options(Settings):
 
 
 def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:
-    """Return all faults of the options. `benchmarks`: the number of benchmarks that will be compared; 0 if unknown."""
+    """Return all faults of the options. `benchmarks`: the number of benchmarks to compare, or 0 if it is not known."""
     settings, problems = parse(Options, options, "compare")
     return problems if settings is None else enough(settings.resamples, benchmarks, settings.level)
 
 
 def enough(resamples: int, benchmarks: int, level: float) -> list[Problem]:
-    """Return [], or a fault if there are too few resamples: with `resamples` of them, no difference could be
-    significant after Holm's correction."""
+    """Return a fault if `resamples` are too few for any difference to be significant. Otherwise return [].
+
+    With few resamples, even the smallest possible p-value is too large after Holm's correction for several benchmarks.
+    """
     least = least_resamples(benchmarks, level) if benchmarks else 0
     if resamples >= least:
         return []

@@ -34,7 +34,7 @@ from gra.settings import parse
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command: print the table, or, with --json, all numbers. Return the exit code. Raises EvalError,
+    """Compare two runs and print a table or, with --json, all numbers. Return the exit code. Raises EvalError,
     ConfigError."""
     parser = Parser(
         "gra compare",
@@ -81,16 +81,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
-    """Return the scores of two runs on their shared benchmarks, and the differences (first minus second), as values for
-    JSON.
+    """Return the scores of two runs on the benchmarks that both have, and the differences (first minus second).
 
-    The result has `mean` for all benchmarks, and `groups` and `tasks` with one entry per group and benchmark. Each of
-    these holds, for each kind of score (see scores.KINDS), `first`, `second` and `difference` as [value, low, high],
-    and the p-value `p` of the difference; for a benchmark, also `p_holm`, the p-value after Holm's correction over all
-    benchmarks. A mean over several benchmarks is None if one of them lacks this kind of score. The intervals and
-    p-values treat only the choice of items as random, so they hold for just these two models.
+    The result can be written as JSON. It has `mean` for all benchmarks, and `groups` and `tasks` with one entry per
+    group and benchmark. Each of these holds, for each kind of score (see scores.KINDS), a mapping with the values
+    below. If a benchmark lacks a kind of score, the mapping is None for this benchmark and for each mean that includes
+    it.
 
-    Raises EvalError if the runs share no benchmark or have different items, ConfigError for too few resamples.
+    `first`, `second`, `difference`: each is [value, low, high].
+    `p`: the p-value of the difference.
+    `p_holm`: the p-value after Holm's correction over all benchmarks (only in `tasks`).
+
+    The intervals and p-values treat only the choice of items (questions) as random, so they hold for just these two
+    models. Raises EvalError if the runs share no benchmark or have different items, and ConfigError for too few
+    resamples.
     """
     shared = [task for task in first.items if task in second.items]
     if not shared:
@@ -169,8 +173,10 @@ def _numbers(levels: Sequence[Level], difference: Difference, part: str, name: s
 
 
 def terminal(found: Mapping[str, Any], width: int) -> str:
-    """Return the comparison as a table for a terminal: one row per benchmark and group, and one for the mean. `width`:
-    the largest number of characters in a line."""
+    """Return the comparison as a table for a terminal, with one row per benchmark and group, and one for the mean.
+
+    `width`: the largest number of characters in a line.
+    """
     from rich.console import Console
     from rich.text import Text
 

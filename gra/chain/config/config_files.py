@@ -13,8 +13,12 @@ from gra.paths import conf_dir
 def files_behind(
     config_name: str, choices: Mapping[str, str], overrides: tuple[str, ...], folders: Sequence[Path]
 ) -> Sources:
-    """Return the YAML files from which Hydra composes the config `config_name`. `choices`: config group -> chosen
-    option; `folders`: the folders in which Hydra looks for files, in order of precedence."""
+    """Return the YAML files from which Hydra composes the config `config_name`, to tell users where a key was set.
+
+    `choices`: config group -> chosen option.
+    `overrides`: the changes on the command line, which the result holds, too.
+    `folders`: the folders in which Hydra looks for files. If two folders have the same file, the first folder counts.
+    """
     own = _find(folders, config_name)
     files = {}
     for group, choice in choices.items():

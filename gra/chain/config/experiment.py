@@ -107,7 +107,7 @@ class ExperimentSettings(Settings):
 
 @dataclass(frozen=True)
 class Step:
-    """One run of one stage. `inputs`: input name -> id of the step that makes it, or a folder outside the experiment."""
+    """One run of one stage. `inputs`: input name -> id of the step that makes the input, or a folder made elsewhere."""
 
     id: str
     name: str
@@ -122,15 +122,15 @@ class Step:
 
     @property
     def places(self) -> list[str]:
-        """The dotted keys under which `root` may define the step's config: for a step of an arm, first the arm's
-        `steps` and then `template`, because the arm's keys take precedence."""
+        """The dotted keys at which `root` may define the step's config. The first one that exists counts: for a step of
+        an arm, one in the arm's `steps`, else one in `template`."""
         own = [f"experiment.arms.{self.arm}.steps", "experiment.template"] if self.arm else ["experiment.steps"]
         return [f"{place}.{self.name}.config" for place in own]
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """One arm in one replicate. `steps`: step name -> step id, of the arm's own steps and of the shared steps."""
+    """One arm, run with one seed. `steps`: step name -> step id, for the arm's own steps and the shared steps."""
 
     arm: str
     label: str
@@ -154,7 +154,7 @@ class Experiment:
 def resolve(root: DictConfig) -> tuple[Experiment, list[Problem]]:
     """Return the experiment in the composed config `root`, and the faults of the steps that could not be resolved.
 
-    Raises ConfigError if keys of `experiment` itself are wrong: without them, no step can be resolved.
+    Raises ConfigError if keys of `experiment` itself are wrong, because then no step can be resolved.
     """
     settings, problems = parse(ExperimentSettings, _own_keys(root), "experiment")
     if settings is None:

@@ -15,11 +15,12 @@ PATHS = ("store", "results", "output")
 
 
 def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], listed: Mapping[str, Any]) -> list[Problem]:
-    """Return one fault for each key of `root` whose value should be a mapping but is not, and for each path that is not
-    a text.
+    """Return a fault for each key of `root` whose value should be a mapping but is not, and for each path that is not a
+    text.
 
-    `root`: the composed config, before its `${...}` are resolved; `choices`: config group (or group@package) -> chosen
-    option; `listed`: the content of the file of the root config, which shows the keys that should be mappings.
+    `root`: the composed config, before its `${...}` are resolved.
+    `choices`: config group (or group@package) -> chosen option.
+    `listed`: the content of the root config's file. It shows which keys should be mappings.
     """
     found = []
     for name, choice in choices.items():
@@ -56,8 +57,10 @@ def group_options(group: str) -> list[str]:
 
 
 def all_options(group: str, folders: Iterable[Path] = ()) -> list[str]:
-    """Return the names of a group's options in conf/ and in the user's `folders`. An option in a subfolder of the group
-    is named SUBFOLDER/OPTION."""
+    """Return the names of a config group's options, from conf/ and from the user's `folders`.
+
+    If an option lies in a subfolder of the group, its name is SUBFOLDER/OPTION.
+    """
     places = [folder / group for folder in (conf_dir(), *folders)]
     return sorted({path.relative_to(at).with_suffix("").as_posix() for at in places for path in at.rglob("*.yaml")})
 

@@ -20,10 +20,12 @@ _SPACED = re.compile(r"([+~\w.@/]+)\s+=\s*(.*)", re.DOTALL)
 def mistyped(
     words: Sequence[str], parser: argparse.ArgumentParser, keys: Sequence[str], verbs: Sequence[str] = ()
 ) -> list[Problem]:
-    """Return one problem for each command-line argument in `words` that is an unknown flag or a bare word.
+    """Return a problem for each command-line argument that is neither key=value nor a known flag.
 
-    `parser`: Hydra's parser, which knows the flags; `keys`: the config's top keys and groups; `verbs`: bare words that
-    the command accepts.
+    `words`: the arguments.
+    `parser`: Hydra's parser, which knows the flags.
+    `keys`: the config's top keys and groups, for suggestions.
+    `verbs`: words that the command takes without a key, for suggestions.
     """
     flags = hydra.flags(parser)
     problems = []
@@ -59,7 +61,7 @@ def mistyped(
 
 
 def top_keys(config_name: str) -> list[str]:
-    """Return the root keys and config groups of one of the project's configs; [] for a user's own config."""
+    """Return the root keys and config groups of the config `config_name`. If it is not a file of conf/, return []."""
     from gra.chain.config.unknown import listed
 
     raw = listed(config_name)
@@ -74,8 +76,11 @@ def top_keys(config_name: str) -> list[str]:
 
 
 def options() -> Mapping[str, str]:
-    """Return a mapping from the name of an option to `group=option`, for the options of all config groups. If several
-    groups have an option of this name, `experiment` comes before the other groups, which are in alphabetical order."""
+    """Return a mapping from the name of each option to `group=option`, for the options of all config groups.
+
+    If several groups have an option of the same name, `experiment` is preferred to all other groups. Of the others, the
+    first one in alphabetical order is chosen.
+    """
     found: dict[str, str] = {}
     for path in sorted(conf_dir().glob("*/**/*.yaml"), key=lambda p: (p.parent.name != "experiment", p)):
         name = path.relative_to(conf_dir()).with_suffix("").as_posix()
@@ -85,10 +90,11 @@ def options() -> Mapping[str, str]:
 
 
 def option_meant(word: str, keys: Sequence[str]) -> str | None:
-    """Return what the user probably meant by `word`: `group=option` for the option with this or a similar name.
+    """Return what the user probably meant by `word`: `group=option`, for the option with this or a similar name.
 
-    `keys`: the keys and groups of the command. None if it has no such option. If `word` is the name of an experiment
-    and the command has no group `experiment`, return `gra run experiment=NAME`.
+    If the option is an experiment but the command has no group `experiment`, return `gra run experiment=NAME`. If there
+    is no such option in the groups of the command, return None.
+    `keys`: the keys and groups of the command.
     """
     known = options()
     near = spelling.near(word, known, cutoff=0.8)

@@ -16,10 +16,11 @@ _DEPTH = 20
 
 
 def origin(root: Mapping[str, Any], key: str) -> str | None:
-    """Return the dotted key of `root` whose value is the value of `key`, found by following `${...}`.
+    """Return the dotted key of `root` that sets the value of `key`. If this value is `${OTHER}`, it is set at OTHER.
 
-    `root`: the root config before its `${...}` are resolved. If `key` does not exist in the mapping that should hold
-    it, return the key under which it would have to be added. None if `root` does not even have the first part of `key`.
+    If `key` does not exist in the mapping that should hold it, return the key under which it would have to be added. If
+    `root` does not even have the first part of `key`, return None.
+    `root`: the root config, before its `${...}` are resolved.
     """
     for _ in range(_DEPTH):  # also ends a cycle of interpolations
         node: Any = root
@@ -37,8 +38,11 @@ def origin(root: Mapping[str, Any], key: str) -> str | None:
 
 
 def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
-    """Return a copy of `problem`, which names a key of a stage's config. The copy names the key of `root` that the user
-    has to set. `bases`: the keys under which `root` may define the stage's config."""
+    """Return a copy of `problem` that names the key of `root` which the user has to set.
+
+    `problem` names a key of a stage's config. If no such key of `root` is found, return `problem` itself.
+    `bases`: the keys of `root` at which the stage's config may be defined.
+    """
     first = problem.key.split(".")[0]
     for base in bases:
         section = origin(root, base)
@@ -55,8 +59,10 @@ def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -
 
 
 def referenced(value: Any) -> set[str]:
-    """Return every dotted key to which `value` refers with `${...}`. For a resolver with arguments, such as
-    `${now:ARGUMENTS}`, return each word of the arguments, because it may be a key."""
+    """Return every dotted key to which `value` refers with `${...}`.
+
+    A resolver such as `${now:ARGUMENTS}` may get keys as its arguments. So each word of the arguments is returned, too.
+    """
     if isinstance(value, Mapping):
         return set().union(*(referenced(inner) for inner in value.values())) if value else set()
     if isinstance(value, list):

@@ -27,10 +27,11 @@ TOGETHER = "(all overrides together)"
 def check_overrides(
     config_name: str, overrides: Sequence[str], config_dir: str | None = None
 ) -> tuple[list[Problem], list[str] | None]:
-    """Return a problem, with a suggestion, for each override that cannot be applied to the config `config_name`; and a
-    list of the overrides that can be applied, with which the caller can compose the config and check the rest of it.
+    """Return a problem for each override that cannot be applied, and a list of the overrides that can be applied.
 
-    The list is None if the config cannot be composed even so, for example because a chosen option does not exist.
+    An override is a change key=value of the config `config_name`. Each problem has a suggestion. With the list, the
+    caller can compose the config and check the rest of it. If even this config cannot be composed, the list is None.
+    For example, a chosen option may not exist.
     `config_dir`: a folder with the user's YAML files (Hydra's --config-dir), which take precedence over conf/.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -82,8 +83,10 @@ def check_overrides(
 class Composed:
     """A config composed for a help page.
 
-    `config`: the config before its `${...}` are resolved; `chosen`: group -> chosen option; `options`: group -> all
-    options of the group; `problems`: the faults of the overrides that were left out.
+    `config`: the config, before its `${...}` are resolved.
+    `chosen`: config group -> chosen option.
+    `options`: config group -> all options of the group.
+    `problems`: the faults of the overrides that were left out.
     """
 
     config: dict[str, Any]
@@ -95,9 +98,10 @@ class Composed:
 def compose_sound(
     config_name: str, overrides: Sequence[str], groups: Sequence[str], config_dir: str | None = None
 ) -> Composed:
-    """Compose the config `config_name`, leaving out the overrides that cannot be applied.
+    """Return the config `config_name`, composed without the overrides that cannot be applied.
 
-    An override with several values (a sweep) gets its first value. `groups`: the groups whose options the result lists;
+    If an override has several values (a sweep), its first value is used.
+    `groups`: the config groups whose options the result lists.
     `config_dir`: a folder with further options of the user.
     """
 
@@ -140,8 +144,11 @@ class _Composer:
         self._config_name, self.loader = config_name, loader
 
     def faults(self, key: str, overrides: list[str], known: Sequence[str]) -> list[Problem]:
-        """Return [] if the config can be composed with these overrides, else one problem for `key`. `known`: the dotted
-        keys that exist; the problem suggests one of them if `key` is misspelt."""
+        """Return [] if the config can be composed with these overrides. Otherwise return one problem, which names
+        `key`.
+
+        `known`: the dotted keys that exist. If `key` is misspelt, the problem suggests one of them.
+        """
         from hydra import compose
         from hydra.errors import HydraException
         from yaml import YAMLError
@@ -158,8 +165,10 @@ class _Composer:
         return []
 
     def config(self, overrides: list[str]) -> tuple[dict[str, Any], dict[str, str | None]]:
-        """Return the config, composed but with its `${...}` not resolved, and the chosen option of each group. Both are
-        empty if the config cannot be composed."""
+        """Return the composed config, whose `${...}` are not resolved, and the chosen option of each group.
+
+        If the config cannot be composed, both are empty.
+        """
         from hydra import compose
         from hydra.errors import HydraException
         from omegaconf import OmegaConf
@@ -176,7 +185,7 @@ class _Composer:
 
 
 def dotted_keys(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every dotted key of a config, both of single values and of mappings: `synthesis.tau` and `synthesis`."""
+    """Yield the dotted key of every value and of every mapping in a config, such as `synthesis.tau` and `synthesis`."""
     seen: set[str] = set()
     for leaf, _ in leaves(config):
         parts = leaf.split(".")

@@ -15,11 +15,13 @@ APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
 
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
-    """Return a fault for each unknown key of the root config and of its `runtime` mappings. A key is known if one of
-    the project's files lists it, or if a `${...}` in `root` refers to it.
+    """Return a fault for each key that nothing reads, in the root config and in its `runtime` mappings.
 
-    `root`: the composed config, before its `${...}` are resolved; `groups`: the dotted keys that hold the config
-    groups; `config_name`: the name of the root config's file.
+    A key is read if one of the project's files lists it, or if a `${...}` in `root` refers to it.
+
+    `root`: the composed config, before its `${...}` are resolved.
+    `groups`: the dotted keys that hold the config groups.
+    `config_name`: the name of the root config's file.
     """
     named = referenced(root)
     base = {str(key) for key in listed(config_name)} | _of_steps()
@@ -60,10 +62,11 @@ def _problem(key: str, last: str, known: list[str], otherwise: str) -> Problem:
 
 
 def listed(config_name: str) -> Mapping[str, Any]:
-    """Return the keys of one of the project's configs (e.g. `chain` or `pool/paper`) as its file and the files in its
-    `defaults` list them; {} for a user's own config.
+    """Return the content of the config file `config_name` (such as `chain` or `pool/paper`) and of the files that it
+    inherits.
 
-    As in Hydra, a name in `defaults` means a file in the same folder, or, with a leading slash, a file below conf/.
+    The inherited files are those that `defaults` names without a group. As in Hydra, such a name means a file in the
+    same folder or, with a leading slash, a file below conf/. If conf/ has no such config, return {}.
     """
     from omegaconf import OmegaConf
 

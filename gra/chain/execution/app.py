@@ -40,13 +40,14 @@ def stage_main(target: str, config_name: str) -> int:
 
 
 def hydra_main(task: Callable[[DictConfig, list[Problem]], None], config_name: str) -> int:
-    """Run `task` as a Hydra app with sys.argv as its arguments. Return the exit code. GraErrors are shown without a traceback.
+    """Run `task` as a Hydra app with sys.argv as its arguments. Return the exit code. GraErrors are printed without a
+    traceback.
 
     `task` gets the composed config and the list of faults found in the command line. If the list is not empty, `task`
     must check the rest of the config and raise a ConfigError with all faults.
 
-    In a sweep (-m), a GraError of one job does not stop the other jobs; the exit code is that of the first failed job.
-    Ctrl-C, SIGTERM and SIGUSR1 stop the sweep.
+    In a sweep (-m), a GraError of one job does not stop the other jobs. The exit code is then that of the first failed
+    job. Ctrl-C, SIGTERM and SIGUSR1 stop the sweep.
     """
     codes: list[int] = []
     problems: list[Problem] = []
@@ -92,7 +93,8 @@ def sources(config_name: str) -> Sources:
 
 
 def config_folders() -> list[Path]:
-    """Return the folders in which the running Hydra job looks for configs: the user's (--config-dir) and the project's."""
+    """Return the folders in which the running Hydra job looks for configs. They are the project's conf/ and, if the
+    user gives --config-dir, the user's folder."""
     from hydra.core.hydra_config import HydraConfig
 
     return [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
@@ -135,8 +137,11 @@ def _check_command_line(config_name: str) -> list[Problem]:
 
 
 def run_stage(target: str, config_name: str, root: DictConfig, problems: list[Problem]) -> None:
-    """Run the stage `target` with the composed config `root`, and print the output folder and the metrics. Raises
-    GraError, in particular if there are `problems`: the faults found in the command line."""
+    """Run the stage `target` with the composed config `root`. Print the output folder and the metrics.
+
+    `problems`: the faults found in the command line. Raises ConfigError with these and all faults of the config, or
+        another GraError if the stage fails.
+    """
     from omegaconf import OmegaConf
 
     from gra.chain.execution.single import carry_out

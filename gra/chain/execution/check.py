@@ -20,8 +20,8 @@ PYTHON = "Python"  # the origin of keys that a caller in Python set
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the keys of a composed config were set: in the chosen file of each group, on the command line, or in the
-    root config's file."""
+    """Tells where each key of a composed config was set. The place is a chosen file of a config group, the command
+    line, or the root config's file."""
 
     choices: Mapping[str, str]  # group (or group@package) -> chosen option
     overrides: tuple[str, ...]  # as typed
@@ -32,8 +32,11 @@ class Sources:
     python: frozenset[str] = frozenset()  # dotted keys that a caller in Python set
 
     def file_of(self, key: str, overridden: Iterable[str] = ()) -> str:
-        """Return the file in which the dotted `key` was set, or `command line: ...`. `overridden`: the dotted keys that
-        the `override` of an arm or step changes."""
+        """Return the name of the file in which the dotted `key` was set. If it was set on the command line, return
+        `command line: ...`.
+
+        `overridden`: the dotted keys that the `override` of an arm or step changes.
+        """
         for override in reversed(self.overrides):
             name, _, _ = override.lstrip("+~").partition("=")
             if key == name or (key.startswith(f"{name}.") and name not in self.choices):
@@ -65,8 +68,11 @@ def check_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
     """Return the faults that the stages find in the steps' configs. If several steps have the same fault, it is listed
-    once, with the names of the steps. `on`: returns, for a step, a context manager; within it, the step's config is
-    checked for the machine that will run the step (gra/machine.py)."""
+    once, with the names of the steps.
+
+    `on`: a function that returns a context manager for a step. Within it, the step's config is checked for the machine
+        that will run the step (gra/machine.py).
+    """
     found: dict[Problem, list[str]] = {}
     for item in plan.steps.values():
         with on(item):
@@ -79,7 +85,8 @@ def check_plan(
 
 
 def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults of one step's config: unset values, secrets in plain text, and what the stage's `check` finds."""
+    """Return the faults of one step's config. Unset values and secrets in plain text are faults, and so is what the
+    stage's `check` finds."""
     own = [
         Problem(key, "required, but not set", f"set it: {key}=VALUE") for key, value in leaves(config) if value == "???"
     ]

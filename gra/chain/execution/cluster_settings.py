@@ -152,8 +152,11 @@ class SlurmSettings(Settings):
     )
 
     def of(self, stage: str, *, merge: bool = False, servers: bool = False) -> StageResources:
-        """Return the resources of a stage's jobs; with `merge`, the resources of its merge jobs; with `servers`, the
-        resources of its server jobs."""
+        """Return the resources that each job of a stage requests.
+
+        If `merge` is true, return those of the jobs that merge shards. If `servers` is true, return those of the server
+        jobs.
+        """
         own = self.stages.get(stage, StageResources())
         layers = [self.resources, own, *([own.merge] if merge else [])]
         layers += [own.servers] if servers and own.servers is not None else []
@@ -164,13 +167,14 @@ class SlurmSettings(Settings):
         return StageResources.model_validate(found)
 
     def servers_of(self, stage: str) -> ServerResources | None:
-        """Return the settings of a stage's server jobs; None if each job of the stage starts the servers that it
-        needs."""
+        """Return the settings of a stage's server jobs. If the stage has none, because each job starts its own servers,
+        return None."""
         return self.stages.get(stage, StageResources()).servers
 
 
 def parse_cluster(config: Mapping[str, Any]) -> tuple[ClusterSettings | SlurmSettings | None, list[Problem]]:
-    """Return the settings of the config group `cluster`, and its faults. If there are faults, the settings are None."""
+    """Return the settings of the config group `cluster`, and the list of their faults. If there are faults, the
+    settings are None."""
     if config.get("executor") == "slurm":
         return parse(SlurmSettings, config, "cluster")
     return parse(ClusterSettings, config, "cluster")

@@ -42,14 +42,16 @@ class RunFailed(GraError):
 
 
 def main(command: str) -> int:
-    """Run the command `command` ("run", "plan" or "compare") with the Hydra overrides in sys.argv. Return the exit
-    code."""
+    """Run `gra run`, `gra plan` or `gra compare` with the Hydra overrides in sys.argv. Return the exit code."""
     return hydra_main({"run": run, "plan": plan, "compare": compare}[command], CONFIG)
 
 
 def run(root: DictConfig, problems: list[Problem]) -> None:
-    """Run the experiment's unfinished steps, then print its table. If steps failed, the table shows the arms that have
-    scores, and "-" for the other arms. Raises ConfigError, StoreError, RunFailed."""
+    """Run the unfinished steps of an experiment, then print the experiment's table.
+
+    If steps failed, the table shows the scores of the arms that have some, and "-" for the other arms. Raises
+    ConfigError, StoreError, RunFailed.
+    """
     made, cluster = prepare(root, problems, outside=True, executor="local")
     assert isinstance(cluster, ClusterSettings)
     with Display(len(made.steps)) as display:
@@ -66,9 +68,11 @@ def run(root: DictConfig, problems: list[Problem]) -> None:
 
 
 def plan(root: DictConfig, problems: list[Problem]) -> None:
-    """Print a table of all steps with their state, inputs, folder and hash, then facts about the unfinished steps
-    (plan_report.py). If `compare.power` is set, also print the smallest difference between two arms that the comparison
-    can detect."""
+    """Print a table of all steps, with the state, inputs, folder and hash of each. Then print facts about the
+    unfinished steps (plan_report.py).
+
+    If `compare.power` is set, also print the smallest difference between two arms that the comparison can detect.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -107,7 +111,8 @@ def _power(root: DictConfig, made: Plan) -> str:
 
 
 def compare(root: DictConfig, problems: list[Problem]) -> None:
-    """Print the table of the finished arms and the names of the other arms. Raises StoreError if no arm is finished."""
+    """Print the table of the finished arms, and the names of the arms that are not finished. Raises StoreError if no
+    arm is finished."""
     made, cluster = prepare(root, problems)
     done: dict[str, list[bool]] = {}  # arm -> whether each of its replicates is finished
     for row in made.experiment.rows:
@@ -138,10 +143,13 @@ def prepare(
 ) -> tuple[Plan, ClusterSettings | SlurmSettings]:
     """Check the config of an experiment. Return the experiment's plan and cluster settings.
 
-    Raises ConfigError with the faults in `problems`, which were found before, and every fault of the config. `outside`:
-    whether to check also what the steps need besides the config (servers, the hub, writable folders). `executor`: the
-    only executor that the command can use (None: any). With Slurm, a step's config is checked against the GPUs that its
-    job requests, not against the GPUs of this machine.
+    If there are faults, raises ConfigError with all of them. With Slurm, a step's config is checked against the GPUs
+    that the step's job requests, not against the GPUs of this machine.
+
+    `problems`: the faults found before.
+    `outside`: whether to check also what the steps need besides the config, such as servers, the hub and writable
+        folders.
+    `executor`: the only executor that the command can use (None: any).
     """
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf

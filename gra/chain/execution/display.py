@@ -18,7 +18,10 @@ _TAIL = 4000  # bytes read from the end of a log
 
 
 class Display:
-    """Writes to standard error, because standard output holds only the table. Use it as a context manager."""
+    """Prints the progress of `gra run` to standard error, because standard output holds only the table.
+
+    Use it as a context manager.
+    """
 
     def __init__(self, total: int) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -64,7 +67,8 @@ class Display:
         self.line(f"{self._count()} {name}: kept no sample, so its arm has no student (reasons: {log})", "yellow")
 
     def tick(self, running: Mapping[str, tuple[float, Path]]) -> None:
-        """Refresh the status line. `running`: step -> (time of its start by time.monotonic(), path of its log)."""
+        """Refresh the status line. `running`: step -> the time of its start (by time.monotonic()) and the path of its
+        log."""
         now = time.monotonic()
         if not self._console.is_terminal:
             self._relay(running, now)
@@ -92,10 +96,10 @@ class Display:
 
 
 def status_line(folder: Path) -> str:
-    """Return the status of the step that works in `folder`, as one line of text.
+    """Return the status of a running step as one line of text. `folder`: the folder in which the step works.
 
-    A stage may write the line to the file status.json every few seconds. Returns "" if there is no such file, or if it
-    is old, because the stage was killed.
+    A stage may write the line to the file status.json every few seconds. If there is no such file, or if it is old
+    because the stage was killed, return "".
     """
     try:
         status = read_json(folder / STATUS)
@@ -106,7 +110,10 @@ def status_line(folder: Path) -> str:
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """Return the last non-empty lines of a text file; [] if it cannot be read. Only the end of the file is read."""
+    """Return the last `lines` lines of a text file that are not empty. If the file cannot be read, return [].
+
+    Only the end of the file is read, so fewer lines may be returned.
+    """
     try:
         with path.open("rb") as handle:
             handle.seek(max(0, path.stat().st_size - _TAIL))

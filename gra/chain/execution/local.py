@@ -36,10 +36,13 @@ _PREEMPTED = {
 
 @dataclass
 class RunSummary:
-    """The outcome of a run: finished steps with their folders, failed steps with their exit codes, and steps not done.
+    """The outcome of a run.
 
-    `empty`: step -> log, for the steps that kept no sample, if the arm allows this (`may_keep_nothing`). Such a step,
-    and the steps that need its output, do not make the run fail.
+    `done`: finished step -> its folder.
+    `failed`: failed step -> its exit code.
+    `empty`: step that kept no sample -> its log. Only steps whose arm allows this (`may_keep_nothing`) are listed here.
+        The run does not fail because of them, or because of the steps that need their output.
+    `waiting`: the other steps that were not run.
     """
 
     done: dict[str, Path] = field(default_factory=dict)
@@ -67,8 +70,10 @@ class _Running:
 
 
 def run_plan(plan: Plan, cluster: ClusterSettings, display: Display) -> RunSummary:
-    """Run all unfinished steps and return the outcome. Raises StoreError if the store cannot be written. If a step
-    fails, nothing is raised: the outcome contains the failure."""
+    """Run all unfinished steps and return the outcome. If a step fails, no error is raised, but the outcome says so.
+
+    Raises StoreError if the store cannot be written.
+    """
     account = RunSummary()
     twins = plan.twins()
     todo: dict[str, Planned] = {}

@@ -20,8 +20,11 @@ from gra.locks import holder
 
 @dataclass(frozen=True)
 class Planned:
-    """A step and its state. `digest`: its fingerprint, None if a fault of the config prevents computing it; `folder`:
-    its folder in the store, None until the step is finished."""
+    """A step with its state.
+
+    `digest`: the step's fingerprint. If a fault of the config prevents computing it, it is None.
+    `folder`: the step's finished folder in the store, or None.
+    """
 
     step: Step
     stage: Stage
@@ -39,8 +42,10 @@ class Plan:
     steps: dict[str, Planned]
 
     def input_folders(self, planned: Planned) -> dict[str, Path | None]:
-        """Return a mapping from each input of a step to its folder. The folder is None if the step that makes the input
-        is not finished or has a fault."""
+        """Return a mapping from each input of a step to the folder of the input.
+
+        If the step that makes the input is not finished or has a fault, the folder is None.
+        """
         folders: dict[str, Path | None] = {}
         for name, source in planned.step.inputs.items():
             made = self.steps.get(source) if isinstance(source, str) else None
@@ -48,8 +53,11 @@ class Plan:
         return folders
 
     def twins(self) -> dict[str, str]:
-        """Return a mapping from each step to the first step with the same fingerprint, often the step itself. Steps of
-        two arms may have the same fingerprint; then only the first of them runs."""
+        """Return a mapping from each step to the first step with the same fingerprint. For most steps, this is the step
+        itself.
+
+        If steps of several arms have the same fingerprint, only the first of them runs.
+        """
         first: dict[str, str] = {}
         return {name: first.setdefault(item.digest or name, name) for name, item in self.steps.items()}
 
@@ -60,8 +68,11 @@ class Plan:
         return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
 
     def state(self, planned: Planned) -> str:
-        """Return the state of a step as text: `done`, `running` (with its process), `partly done`, `would run`, or, if
-        a fault prevents computing the fingerprint, `unknown`."""
+        """Return the state of a step as text: `done`, `running` (with its process), `partly done`, `would run` or
+        `unknown`.
+
+        The state is `unknown` if a fault prevents computing the fingerprint.
+        """
         if planned.folder or planned.digest is None:
             return "done" if planned.folder else "unknown"
         running = holder(self.store.lock(planned.stage.name, planned.digest))
@@ -76,7 +87,8 @@ class Plan:
 
 
 def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]]:
-    """Return the plan and the faults that prevent planning a step (unknown stage, missing folders or files).
+    """Return the plan of an experiment, and the faults that prevent planning a step, such as an unknown stage or a
+    missing file.
 
     Raises StoreError if a finished folder of the experiment is broken.
     """
@@ -105,8 +117,11 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
 
 
 def benchmark_items(plan: Plan) -> dict[str, int]:
-    """Return a mapping from benchmark to number of items, for the benchmarks that the experiment itself makes: a step
-    writes them, and an evaluation reads them as its input `benchmarks`."""
+    """Return a mapping from benchmark to number of items (questions), for the benchmarks that a step of the experiment
+    writes.
+
+    A benchmark counts only if an evaluation reads that step as its input `benchmarks`.
+    """
     makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
     steps = [item for name, item in plan.steps.items() if name in makers]
     return {task: items for one in steps for task, items in one.stage.benchmark_items(one.step.config).items()}

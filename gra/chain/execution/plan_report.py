@@ -19,9 +19,11 @@ from gra.outlook import Cost, Outlook, Upstream
 
 
 def of_unfinished(plan: Plan) -> list[str]:
-    """Return lines about the unfinished steps and, last, a line with the total cost. Each line states one fact and
-    begins with the ids of the steps that it is about. A step with the same fingerprint as an earlier step has no
-    line."""
+    """Return lines about the unfinished steps. Each line states one fact and begins with the ids of the steps that it
+    is about.
+
+    A step with the same fingerprint as an earlier step has no line. If costs are known, the last line is their sum.
+    """
     twins = plan.twins()
     seen: dict[str, Outlook] = {}
     steps_of: dict[str, list[str]] = {}  # line -> the steps that it describes
@@ -39,8 +41,11 @@ def of_unfinished(plan: Plan) -> list[str]:
 
 
 def total(seen: Mapping[str, Outlook]) -> list[str]:
-    """Return a list with one line: the sum of the known costs, and the steps whose cost is partly or wholly unknown.
-    The list is empty if all known costs are 0. `seen`: step id -> what its stage estimated."""
+    """Return a list with one line, which tells the sum of the known costs and names the steps whose cost is unknown.
+
+    If a step's cost is known only in part, the line names the step, too. If all known costs are 0, the list is empty.
+    `seen`: step id -> the estimate of its stage.
+    """
     known = [outlook.cost for outlook in seen.values() if outlook.cost is not None]
     if not any(cost != Cost() for cost in known):
         return []

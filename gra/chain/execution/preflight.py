@@ -19,12 +19,14 @@ from gra.errors import ConfigError, Problem
 def preflight_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return the faults outside the configs that keep unfinished steps from running, such as a missing file or GPU. If
-    several steps have the same fault, it is listed once, with the names of the steps.
+    """Return the faults outside the configs that keep unfinished steps from running, such as a missing file or GPU.
 
-    All steps are checked before the first one starts. For an input that does not exist yet, a stage gets None instead
-    of a folder, and checks everything else. `on`: returns, for a step, a context manager; within it, the step is
-    checked for the machine that will run it (gra/machine.py).
+    All steps are checked before the first one starts. If an input does not exist yet, the stage gets None instead of
+    its folder, and checks everything else. If several steps have the same fault, it is listed once, with the names of
+    the steps.
+
+    `on`: a function that returns a context manager for a step. Within it, the step is checked for the machine that will
+        run it (gra/machine.py).
     """
     found: dict[Problem, list[str]] = {}
     twins = plan.twins()
@@ -41,8 +43,11 @@ def preflight_plan(
 
 
 def writable_problems(key: str, folder: Path) -> list[Problem]:
-    """Return a fault if `folder` cannot be created or written, else []. Nothing is written for this check, so it may
-    miss a fault. `key`: the key that holds the folder's name."""
+    """Return a fault if `folder` cannot be created or written, else []. The check writes nothing, so it may miss a
+    fault.
+
+    `key`: the config key that holds the name of the folder.
+    """
     there = folder.absolute()
     while not there.exists() and not there.is_symlink() and there != there.parent:
         there = there.parent
@@ -57,8 +62,11 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
 
 
 def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
-    """Raise ConfigError with all problems. But if each of them may pass before the run gets to it, such as a server
-    that is still starting (`Problem.passing`), only print them to standard error."""
+    """Raise ConfigError with all problems, unless each of them may pass by itself. In this case, print them to standard
+    error.
+
+    A problem may pass by itself (`Problem.passing`) if, for example, a server is still starting.
+    """
     problems = locate(problems, sources)
     if any(not problem.passing for problem in problems):
         raise ConfigError(problems)

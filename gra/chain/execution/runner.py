@@ -55,8 +55,11 @@ class Result:
 
 
 def identify(stage: Stage, config: Config, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Return the identity of a step: everything that decides its result (fingerprint.py). Reads the files that the
-    config names, and raises ConfigError for a file that cannot be read. `inputs`: input name -> fingerprint."""
+    """Return the identity of a step, which is everything that decides the step's result (fingerprint.py).
+
+    The files that the config names are read for it. If one of them cannot be read, ConfigError is raised.
+    `inputs`: input name -> fingerprint of the input.
+    """
     try:
         named = stage.external_files(config)
     except OSError as error:
@@ -96,11 +99,14 @@ def run_in_store(
 ) -> Result:
     """Return the result of a step from the store. If it is not finished, first make it, or resume an unfinished run.
 
-    `hashes`: each input's fingerprint; `expected`: the step's fingerprint; `patience_s`: seconds to wait for another process
-    that makes the result (None: no limit); `experiment`: the name of the step's experiment, which the manifest records.
+    `hashes`: input name -> fingerprint of the input.
+    `name`: the name of the step, which becomes part of the folder's name.
+    `expected`: the fingerprint of the step when it was planned.
+    `patience_s`: seconds to wait for another process that makes the result (None: no limit).
+    `experiment`: the name of the step's experiment, for the manifest.
 
-    Raises StoreError, and what the stage raises. After an error, the work done so far stays in the working folder, from
-    which the next run resumes.
+    Raises StoreError, and what the stage raises. After an error, the work done so far stays in the working folder, and
+    the next run resumes from it.
     """
     who = identify(stage, config, hashes)
     digest = fingerprint(who)
@@ -126,10 +132,10 @@ def run_in_folder(
     output: Path,
     patience_s: float | None = None,
 ) -> Result:
-    """Return the result in the folder `output`. If it is not finished, first make it, or resume an unfinished run. The
-    commands of single stages call this function.
+    """Return the result in the folder `output`. If it is not finished, first make it, or resume an unfinished run.
 
-    Raises StoreError if `output` was made with another configuration; the message lists the differences.
+    The commands of single stages call this function. If `output` was made with another configuration, StoreError is
+    raised. Its message lists the differences.
     """
     if fault := why_unusable(output):
         raise StoreError(f"{output} {fault}\n    -> give the result its own folder: output=DIR")

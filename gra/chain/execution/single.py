@@ -29,10 +29,13 @@ def carry_out(
 ) -> Result:
     """Run the stage `target`, which writes the folder `output`. If the folder is already finished, only return it.
 
-    `problems`: the faults found so far. If one of them is about the output folder, `output` is None. Of several faults
-    of one key, only the first is reported. `unresolved`: the command's whole config before its `${...}` are resolved,
-    from which a message names the user's key that gave a faulty value. `where`: the files in which keys were set.
-    Raises ConfigError with all faults before any work.
+    `problems`: the faults found so far. If one of them is about the output folder, `output` is None.
+    `unresolved`: the command's whole config, before its `${...}` are resolved. From it, a message names the user's key
+        that gave a faulty value.
+    `where`: the files in which keys were set.
+
+    If there are faults, ConfigError is raised before any work. It lists all of them, but only the first fault of each
+    key.
     """
     stage = load_stage(target)
     found = [

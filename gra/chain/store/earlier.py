@@ -25,8 +25,11 @@ MOST = 8
 
 
 def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
-    """Return the folders of other runs of the step `name`, newest first. A folder that a running process uses is left
-    out. `digest`: the fingerprint of this run."""
+    """Return the folders of earlier runs of the step `name`, newest first. If a running process uses a folder, it is
+    left out.
+
+    `digest`: the fingerprint of the new run, whose own folder is left out, too.
+    """
     wanted = re.compile(rf"{re.escape(f'{stage.name}-{slug(name)}')}-([0-9a-f]{{8}})(\.partial)?(\.aside.*)?")
     found = []
     for folder in store.root.glob(f"{stage.name}-{slug(name)}-*") if store.root.is_dir() else ():
@@ -44,7 +47,8 @@ def in_store(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
 
 
 def beside(stage: Stage, output: Path) -> list[Path]:
-    """Return the folders of earlier runs of the stage into `output` whose replies may be reused, newest first."""
+    """Return the folders of earlier runs into `output` whose replies may be reused, newest first. They lie beside
+    `output`."""
     wanted = re.compile(rf"{re.escape(output.name)}\.(partial[-.].+|aside.*)")
     parent = output.parent
     found = parent.iterdir() if parent.is_dir() else ()
@@ -52,15 +56,19 @@ def beside(stage: Stage, output: Path) -> list[Path]:
 
 
 def identity_of(folder: Path) -> dict[str, object] | None:
-    """Return the identity of the step that made a finished or working folder (fingerprint.py); None if the folder does
-    not record it."""
+    """Return the identity (fingerprint.py) of the step that made a finished or working folder.
+
+    If the folder does not record it, return None.
+    """
     found = _recorded(folder, "identity")
     return found if isinstance(found, dict) else None
 
 
 def experiment_of(folder: Path) -> str | None:
-    """Return the name of the experiment for which a finished or working folder was made; None if the folder does not
-    record it."""
+    """Return the name of the experiment for which a finished or working folder was made.
+
+    If the folder does not record it, return None.
+    """
     found = _recorded(folder, "experiment")
     return found if isinstance(found, str) else None
 

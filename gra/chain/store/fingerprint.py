@@ -25,9 +25,10 @@ _NOT_SET = "not set"
 
 
 def hashed_config(config: Mapping[str, Any], drop: Iterable[str] = ()) -> dict[str, Any]:
-    """Return `config` without `runtime` mappings and without the dotted keys in `drop` (`*` stands for any one key or index).
+    """Return the part of `config` that is hashed: all but the `runtime` mappings and the keys in `drop`.
 
-    Raises ConfigError for values that cannot be hashed, such as NaN or an object; the error names each of them.
+    `drop`: dotted keys, in which `*` stands for any one key or index. Raises ConfigError if there are values that
+        cannot be hashed, such as NaN or an object. The error names each of them.
     """
     problems: list[Problem] = []
     stripped = _strip(config, (), [tuple(key.split(".")) for key in drop], problems)
@@ -44,11 +45,12 @@ def identity(
     files: Mapping[str, str] | None = None,
     not_hashed: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return the identity of a step: everything that decides its result, as one mapping of JSON values. The function
-    `fingerprint` hashes it.
+    """Return the identity of a step, which is everything that decides its result. The function `fingerprint` hashes it.
 
-    `inputs`: name -> fingerprint; `files`: dotted config key -> sha256 of the file that the key names. This hash
-    replaces the key's value, so a file may be moved without changing the identity.
+    The identity is a mapping of JSON values.
+    `inputs`: input name -> fingerprint of the input.
+    `files`: dotted config key -> sha256 of the file that the key names. The hash replaces the path at the key, so the
+        file may be moved without changing the identity.
     """
     files = dict(files or {})
     return {
@@ -72,23 +74,28 @@ def hash8(fingerprint: str) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], limit: int = 8) -> list[str]:
-    """Return one line for each value in which two identities differ. After `limit` lines, a last line says how many
-    more values differ."""
+    """Return lines that say in which values two identities differ, one line per value.
+
+    If there are more than `limit` such values, a last line says how many more.
+    """
     changed = changes(old, new)
     lines = [f"{key}: {before} there, {after} here" for key, before, after in changed[:limit]]
     return lines + ([f"... and {len(changed) - limit} more"] if len(changed) > limit else [])
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (key, old value, new value), as texts, for each value in which two identities differ."""
+    """Return the values in which two identities differ, each as three texts: key, old value and new value."""
     before, after = ({key: value for key, value in leaves(side) if key} for side in (old, new))
     keys = [k for k in sorted({*before, *after}) if repr(before.get(k, _ABSENT)) != repr(after.get(k, _ABSENT))]
     return [(key, _show(before.get(key, _ABSENT)), _show(after.get(key, _ABSENT))) for key in keys]
 
 
 def change_lines(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> list[str]:
-    """Return one line for each change, such as `synthesis.tau: 8.0 -> 7.0`. After `limit` lines, a last line says how
-    many more there are. `changed`: the result of `changes`."""
+    """Return lines that describe changes, such as `synthesis.tau: 8.0 -> 7.0`.
+
+    `changed`: the changes, as the function `changes` returns them. If there are more than `limit` lines, a last line
+        says how many more.
+    """
     lines = []
     for key, before, after in changed:
         section, _, rest = key.partition(".")
@@ -108,8 +115,10 @@ def change_lines(changed: Iterable[tuple[str, str, str]], limit: int = 8) -> lis
 
 
 def leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the dotted key and the value of every leaf: a value that is not a mapping or list, or that is an empty
-    one."""
+    """Yield the dotted key and the value of every leaf in nested mappings and lists.
+
+    A leaf is a value that is not a mapping or list. An empty mapping or list is a leaf, too.
+    """
     if isinstance(value, Mapping) and value:
         pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list) and value:

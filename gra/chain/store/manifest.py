@@ -46,10 +46,13 @@ def build(
     metrics: Mapping[str, float],
     experiment: str | None = None,
 ) -> Manifest:
-    """Return the manifest of the working folder `folder`, in which the stage has finished its work.
+    """Return the manifest of a folder in which a stage has finished its work.
 
-    `begun`: the time when the run started; `experiment`: the name of the experiment for which the folder was made
-    (None: for no experiment). Raises GraError if a metric is not a finite number.
+    `folder`: the working folder.
+    `begun`: the time when the run started.
+    `experiment`: the name of the experiment for which the folder was made (None: for no experiment).
+
+    Raises GraError if a metric is not a finite number.
     """
     return {
         "stage": stage.name,
@@ -72,8 +75,10 @@ def build(
 
 
 def read(folder: Path) -> Manifest:
-    """Return the manifest of a finished folder. Raises StoreError if the manifest is missing or damaged, e.g. if the
-    hash that it records does not match the identity that it records."""
+    """Return the manifest of a finished folder. Raises StoreError if the manifest is missing or damaged.
+
+    A manifest is damaged, for example, if its hash does not match the identity that it records.
+    """
     remedy = f"the result is incomplete: rename it to {folder.name}.aside (its replies are reused), then run the command again"
     try:
         manifest = read_json(folder / MANIFEST)
@@ -91,11 +96,11 @@ def read(folder: Path) -> Manifest:
 
 
 def outside_hash(path: Path) -> str:
-    """Return the hash of an input that no step of the experiment makes: a folder or a file.
+    """Return the hash of an input that no step of the experiment makes. Such an input is a folder or a file.
 
-    If a stage made the folder, the hash is the fingerprint in its manifest, so two folders that were made with the same
-    config from the same inputs have the same hash. If no stage made it, or if a file's size differs from the size in
-    the manifest, the hash is computed from the content. Raises OSError, StoreError.
+    If a stage made the folder, the hash is the fingerprint in the folder's manifest. So two folders that were made with
+    the same config from the same inputs have the same hash. If no stage made the input, or if a file no longer has the
+    size that the manifest records, the hash is computed from the content. Raises OSError, StoreError.
     """
     if (path / MANIFEST).is_file():
         manifest = read(path)
@@ -123,8 +128,8 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Return the git commit of the running code, and whether its files differ from the commit; None outside a git
-    checkout.
+    """Return the git commit of the running code, and whether the code differs from it. Outside a git checkout, return
+    None.
 
     If the code is a copy made for a batch job (gra/cluster/snapshot.py), also return the hash of the difference.
     """

@@ -22,8 +22,12 @@ JOBS = ".jobs"  # the store's folder of what `gra submit` queued (gra/cluster/re
 
 @dataclass(frozen=True)
 class Place:
-    """The paths of one result. `partial`: the folder in which the stage works; `final`: the new path of this folder
-    when it is finished; `lock`: the lock file."""
+    """The paths of one result.
+
+    `partial`: the folder in which the stage works.
+    `final`: the path to which this folder is renamed when it is finished.
+    `lock`: the lock file.
+    """
 
     final: Path
 
@@ -43,8 +47,10 @@ class Store:
     root: Path
 
     def find(self, stage: str, digest: str) -> Path | None:
-        """Return the finished folder with the fingerprint `digest`, whatever its name; None if there is none. Raises
-        StoreError if the folder is damaged, or if its fingerprint is another one that has the same first 8 digits."""
+        """Return the finished folder with the fingerprint `digest`, whatever its name. If there is none, return None.
+
+        Raises StoreError if the folder is damaged, or if another result in the store has the same first 8 digits.
+        """
         for folder in self._folders(stage, digest, ""):
             found = manifest.read(folder)["hash"]
             if found == digest:
@@ -60,15 +66,21 @@ class Store:
         return next(iter(self._folders(stage, digest, PARTIAL)), None)
 
     def place(self, stage: str, name: str, digest: str) -> Place:
-        """Return the paths for a step's result. If an unfinished run with the fingerprint `digest` exists, perhaps
-        under another name, return its paths, so that it is resumed; else return paths with `name`."""
+        """Return the paths for the result of a step.
+
+        If there is an unfinished run with the same fingerprint, return the paths of this run, so that it is resumed.
+        Its name may differ from `name`.
+        """
         begun = self.find_partial(stage, digest)
         folder = begun.name.removesuffix(PARTIAL) if begun else f"{stage}-{slug(name)}-{hash8(digest)}"
         return Place(self.root / folder)
 
     def lock(self, stage: str, digest: str) -> Path:
-        """Return the lock file of a result. The step's name is not part of it, because two arms may need the same
-        result at the same time, under two names."""
+        """Return the path of the lock file of a result.
+
+        The path does not contain the step's name, because two steps with different names may need the same result at
+        the same time.
+        """
         return self.root / ".locks" / f"{stage}-{hash8(digest)}.lock"
 
     def log(self, stage: str, name: str, digest: str) -> Path:
@@ -85,8 +97,10 @@ class Store:
 
 
 def why_unusable(output: Path) -> str | None:
-    """Return a text that says why `output` cannot be the folder of a result, or None if it can. It cannot be the root
-    of the file system, the current folder, or a folder above the current folder."""
+    """Return a text that says why `output` cannot be the folder of a result. If it can, return None.
+
+    It cannot be the root of the file system, the current folder, or a folder above the current folder.
+    """
     whole = output.resolve()
     if whole == Path(whole.anchor):
         return "is the root of the file system"

@@ -23,11 +23,12 @@ from gra.fileio import read_json, write_json
 
 
 def begin(stage: Stage, place: Place, who: dict[str, Any], experiment: str | None = None) -> str:
-    """Create the working folder of a run with the identity `who`, or resume it if it exists. Return the time when it
-    was first started.
+    """Create the working folder of a run, or resume it if it exists. Return the time when it was first started.
 
-    `experiment`: the name of the experiment that the step belongs to, or None. Raises StoreError if the folder contains
-    files that no stage wrote. Raises OSError.
+    `who`: the identity of the run's step (fingerprint.py).
+    `experiment`: the name of the experiment that the step belongs to, or None.
+
+    Raises StoreError if the folder contains files that no stage wrote, and OSError if the disk fails.
     """
     partial = place.partial
     partial.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,11 @@ def begin(stage: Stage, place: Place, who: dict[str, Any], experiment: str | Non
 
 
 def aside(place: Place, digest: str) -> Path:
-    """Return OUTPUT.partial-HASH8, the new path of a working folder with the fingerprint `digest` when a run with
-    another configuration starts."""
+    """Return the path OUTPUT.partial-HASH8, to which an unfinished folder is renamed when a run with another
+    configuration starts.
+
+    `digest`: the fingerprint of the unfinished run.
+    """
     return place.partial.with_name(f"{place.partial.name}-{hash8(digest)}")
 
 
@@ -81,8 +85,10 @@ def _clear(stage: Stage, place: Place, there: dict[str, Any] | None, who: dict[s
 
 
 def worth_of(stage: Stage, folder: Path) -> str:
-    """Return words for what in a folder was paid for or took long, so that the folder must not be removed; "" if
-    nothing."""
+    """Return a short description of the work in a folder that was paid for or took long, such as "3 files".
+
+    Because of this work, the folder must not be removed. If there is none, return "".
+    """
     if stage.kept is not None:
         return stage.kept(folder)
     files = sum(path.is_file() and path.name != BEGUN for path in folder.rglob("*"))

@@ -31,7 +31,11 @@ __all__ = ["LABELS", "draw_sheet", "main", "rates", "read_sheet"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command. Raises StoreError for folders without samples, and for a sheet or key that is unreadable or does not match."""
+    """Run `gra blind draw` or `gra blind rates`, and return the exit code.
+
+    Raises StoreError if a folder has no samples, if a sheet or key cannot be read, or if a sheet and its key do not
+    match.
+    """
     parser = Parser("gra blind", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     draw = commands.add_parser("draw", description="make the sheet and its key", help="make the sheet and its key")

@@ -25,8 +25,11 @@ _UNSEEN = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def read_samples(words: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """Return a mapping from arm to its samples {id, instruction, response}. `words`: a list of NAME=FOLDER. Raises
-    StoreError for another form, a repeated name, and a folder without samples."""
+    """Return a mapping from the name of each arm to its samples {id, instruction, response}.
+
+    `words`: texts NAME=FOLDER. Raises StoreError for any other text, for a repeated name, and for a folder without
+        samples.
+    """
     found: dict[str, list[dict[str, str]]] = {}
     for word in words:
         name, _, folder = word.partition("=")
@@ -60,8 +63,11 @@ def _samples(folder: Path) -> list[dict[str, str]]:
 
 
 def write_sheet(folder: Path, sheet: Sheet, key: Mapping[str, Any]) -> None:
-    """Write sheet.jsonl and key.json. Raises StoreError if the folder cannot be written, or if it has a sheet already,
-    whose labels must not be lost."""
+    """Write sheet.jsonl and key.json to `folder`.
+
+    Raises StoreError if the folder cannot be written. If the folder already has a sheet, StoreError is raised, too,
+    because the labels in that sheet must not be lost.
+    """
     if (folder / SHEET).exists():
         raise StoreError(
             f"{folder / SHEET}: already exists, perhaps with labels\n    -> give another folder, or remove it"
@@ -81,8 +87,11 @@ def _line(line: Mapping[str, Any]) -> str:
 
 
 def read_sheet(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a sheet. Raises StoreError if a line is unreadable or repeated, or has a label other than
-    true, false or null; the error names all such lines."""
+    """Return the lines of a sheet.
+
+    Raises StoreError if a line cannot be read, if it is repeated, or if one of its labels is not true, false or null.
+    The error lists such lines.
+    """
     found: list[dict[str, Any]] = []
     faults: list[str] = []
     places: dict[str, int] = {}
@@ -127,8 +136,11 @@ def _fault(line: str) -> tuple[str | None, dict[str, Any]]:
 
 
 def read_key(path: Path, sheet: Sheet) -> dict[str, list[dict[str, str]]]:
-    """Return the key of a sheet. Raises StoreError if the key is missing or unreadable, if it belongs to another sheet,
-    or if lines were removed from the sheet, because the rates would then lack these lines."""
+    """Return the key of a sheet, which says from which arms each line comes.
+
+    Raises StoreError if the key cannot be read or belongs to another sheet. If lines were removed from the sheet,
+    StoreError is raised, too, because the rates would lack these lines.
+    """
     remedy = (
         f"put the {KEY} there that `gra blind draw` wrote with this sheet (same arguments, another --output: same key)"
     )

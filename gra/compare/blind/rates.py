@@ -20,11 +20,13 @@ Key = Mapping[str, Sequence[Mapping[str, str]]]
 def draw_sheet(
     arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Draw samples of each arm at random. Return the lines of the sheet and the key, which says from which arm a line
+    """Draw samples of each arm at random. Return the lines of a sheet, and the key that says from which arms each line
     comes.
 
-    `arms`: name -> samples {id, instruction, response}; `count`: samples to draw from each arm (all, if it has fewer).
-    If several arms have the same sample, it has one line, which counts for each of them.
+    `arms`: name -> samples {id, instruction, response}.
+    `count`: the number of samples to draw from each arm. If an arm has fewer, all are used.
+
+    If several arms have the same sample, there is only one line, which counts for each of these arms.
     """
     texts: dict[tuple[str, str], list[dict[str, str]]] = {}
     for name in sorted(arms):
@@ -42,7 +44,8 @@ def draw_sheet(
 
 
 def digest(line: Mapping[str, Any]) -> str:
-    """Return a hash of a line's texts. The key contains these hashes, which show whether it belongs to a sheet."""
+    """Return a hash of the texts in a line of a sheet. The key records these hashes, so a key of another sheet is
+    noticed."""
     return hashlib.blake2b(f"{line.get('instruction')}\0{line.get('response')}".encode(), digest_size=8).hexdigest()
 
 
@@ -52,11 +55,14 @@ def unlabelled(sheet: Sheet) -> int:
 
 
 def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
-    """Return, for each arm and label, the counts and the rate with its interval: {yes, no, null, rate, low, high}.
+    """Return how often each label was given to the samples of each arm.
 
-    A further label, `good`, is computed from the reader's labels. It is null if one of them is null and none of the
-    others already makes the sample bad. The key must have an entry for each line of the sheet (`files.read_key` checks
-    this).
+    The value for an arm and a label is {yes, no, null, rate, low, high}: three counts, and the rate with its interval.
+
+    The reader's labels decide a further label, `good`. If one label already makes the sample bad, `good` is false.
+    Otherwise, if a label is null, `good` is null.
+
+    The key must have an entry for each line of the sheet, which `files.read_key` checks.
     """
     counts: dict[str, dict[str, list[int]]] = {}
     for line in sheet:
@@ -69,7 +75,7 @@ def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
 
 
 def rates_text(sheet: Sheet, key: Key) -> str:
-    """Return the rates as a Markdown table, in percent with 95 % intervals and with the number of nulls."""
+    """Return the rates as a Markdown table, in percent, with 95 % intervals and the numbers of labels that are null."""
     names = ("good", *LABELS)
     lines = [f"| arm | read | {' | '.join(names)} |", f"| --- | --- | {' | '.join('---' for _ in names)} |"]
     for arm, labels in rates(sheet, key).items():

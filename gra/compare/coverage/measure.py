@@ -32,12 +32,15 @@ Named = Sequence[tuple[str, str]]  # (id, instruction)
 
 @dataclass(frozen=True)
 class Located:
-    """One set on the map.
+    """One set of samples on the map.
 
-    `samples`: number of its samples; `distinct`: number of its distinct instructions; `points`: (id, x, y) of the drawn
-    samples, x and y within [0, 1]; `share`: the fraction of the clusters that the set covers, with its interval.
-    `share` is None if there is only one set, or if the smallest set has fewer than ENOUGH instructions. It is also None
-    for the set of the seeds if this set is smaller than every other set.
+    `samples`: the number of its samples.
+    `distinct`: the number of its distinct instructions.
+    `points`: (id, x, y) of each drawn sample, with x and y within [0, 1].
+    `share`: the fraction of the clusters that the set covers, with an interval.
+
+    If there is only one set, or if the smallest set has fewer than ENOUGH instructions, `share` is None. For the set of
+    the seeds, it is also None if this set is smaller than every other set.
     """
 
     name: str
@@ -49,9 +52,13 @@ class Located:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The sets on one map, and how their shares were computed. `size`: number of samples per set on which the shares
-    are based; `clusters`: number of clusters. Both are 0 if no set has a share. `few`: the sets that are not on the map
-    because they have fewer than LEAST distinct instructions (name -> their number)."""
+    """The sets on one map, with their shares of the clusters.
+
+    `size`: the number of samples per set from which the shares were computed. If no set has a share, it is 0.
+    `clusters`: the number of clusters. If no set has a share, it is 0.
+    `few`: set -> number of its distinct instructions, for the sets that have fewer than LEAST and so are not on the
+        map.
+    """
 
     sets: tuple[Located, ...]
     size: int
@@ -61,10 +68,10 @@ class Coverage:
 
 
 def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
-    """Return (id, instruction) of at most `most` samples, in a random order that depends only on the texts and the
-    seed.
+    """Return the id and the instruction of at most `most` samples, drawn at random.
 
-    Of samples whose instructions are equal, or differ only in case and spaces, only the first is used.
+    The order is random, too. It depends only on the texts and the seed. If instructions are equal, or differ only in
+    case and spaces, only the first sample with one of them is used.
     """
     first: dict[str, tuple[str, str]] = {}
     for name, text in samples:
@@ -77,12 +84,13 @@ def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
 def measure(
     sets: Mapping[str, Named], embed: Embed, seed: int = 0, seeds: Named = (), total: int = ALL
 ) -> Coverage | str:
-    """Return the map of the sets, or a sentence with the reason why there is no map.
+    """Return the map of the sets, or a sentence that says why there is no map.
 
-    `embed`: a function from texts to unit vectors, one row per text; may raise GraError. `seeds`: a further set, which
-    is on the map if it has at least LEAST distinct instructions and no other set contains all of them. Its share is
-    computed if it is at least as large as the smallest other set. `total`: limit on the instructions of all sets
-    together.
+    `sets`: name -> samples (id, instruction).
+    `embed`: a function from texts to unit vectors, one row per text. It may raise GraError.
+    `seeds`: a further set. It is on the map if it has at least LEAST distinct instructions and no other set contains
+        all of them. If it is at least as large as the smallest other set, its share is computed, too.
+    `total`: limit on the instructions of all sets together.
     """
     every = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}
     whole = {name: found for name, found in every.items() if len(found) >= LEAST}

@@ -18,8 +18,11 @@ GAP, HEAD, ACROSS = 16, 26, 3  # standalone picture: space between panels, heigh
 
 
 def panels(found: Coverage) -> list[tuple[str, Markup]]:
-    """Return (name, panel as an SVG element) for each set, for an HTML page. Only the first panel contains the grey
-    points. The other panels show them by a reference, so all panels must be on the same page."""
+    """Return the name and the panel (an SVG element) of each set on the map, for an HTML page.
+
+    Only the first panel contains the grey points. The other panels refer to them, so all panels must be on the same
+    page.
+    """
     backdrop = Markup('<g id="map-all">{}</g>').format(_dots(found.sets, "map-all"))
     shown = []
     for index, one in enumerate(found.sets):
@@ -31,8 +34,10 @@ def panels(found: Coverage) -> list[tuple[str, Markup]]:
 
 
 def standalone(found: Coverage, note: str) -> str:
-    """Return the map as the text of an SVG file, with the name of each set above its panel and the text `note`
-    below."""
+    """Return the map as the text of an SVG file.
+
+    The name of each set stands above its panel, and the text `note` below all panels.
+    """
     across = min(ACROSS, len(found.sets))
     down = -(-len(found.sets) // across)
     width, step = across * (SIZE + GAP) + GAP, SIZE + HEAD + GAP

@@ -20,11 +20,11 @@ WIDTH = 50  # principal components that t-SNE gets instead of the vectors, as in
 
 
 def project(vectors: Matrix, seed: int) -> Matrix:
-    """Project vectors, [n, d] -> [n, 2], with both coordinates within [0, 1]. Raises ValueError for fewer than four
-    rows.
+    """Return a point in two dimensions for each vector, as an array [n, 2] with all values within [0, 1].
 
-    The computation runs in one thread, because with several threads the order of additions, and so the rounding, is not
-    fixed. With one thread, the same rows and seed give the same points on any number of cores.
+    The same vectors and seed give the same points on any number of cores, because the computation runs in one thread.
+    With several threads, the order of additions, and so the rounding, would not be fixed. Raises ValueError for fewer
+    than four vectors.
     """
     import numpy as np
     from sklearn.decomposition import PCA

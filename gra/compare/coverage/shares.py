@@ -37,9 +37,9 @@ LEVEL = 0.95
 
 
 def clusters(sets: Mapping[str, Matrix], size: int, seed: int) -> dict[str, list[Counts]]:
-    """Divide the rows of all sets into clusters, PARTITIONS times with different starts. Return, for each set and
-    partition, an int array [clusters] with the set's number of rows in each cluster.
+    """Divide the rows of all sets into clusters. Return, for each set, the numbers of its rows in each cluster.
 
+    The division is repeated with different starts, so the value for a set is a list of PARTITIONS arrays of numbers.
     The clusters are fitted to the first `size` rows of each set, so the rows must be in random order. The computation
     runs in one thread, so that the counts are the same on any number of cores.
     """
@@ -59,17 +59,22 @@ def clusters(sets: Mapping[str, Matrix], size: int, seed: int) -> dict[str, list
 
 
 def averaged(partitions: Sequence[Counts], size: int, seed: int) -> Range:
-    """Return the mean of the shares that `covered` computes for each partition. The bounds of its interval are the
-    means of the lower and of the upper bounds. Averaging must not make the interval narrower: all partitions have the
-    same samples."""
+    """Return the mean of the shares that `covered` computes for several partitions of the samples into clusters.
+
+    The bounds of its interval are the means of the partitions' lower and upper bounds. All partitions have the same
+    samples, so averaging them must not make the interval narrower.
+    """
     found = [covered(counts, size, seed) for counts in partitions]
     return Range(*(math.fsum(getattr(one, key) for one in found) / len(found) for key in ("value", "low", "high")))
 
 
 def covered(counts: Counts, size: int, seed: int, *, resamples: int = RESAMPLES, level: float = LEVEL) -> Range:
-    """Return the expected fraction of clusters that contain at least one of `size` samples drawn from a set, with its
-    interval. `counts`: the set's number of samples in each cluster. Raises ValueError if it has fewer than `size`
-    samples."""
+    """Return the expected fraction of clusters that `size` samples of a set cover, with an interval.
+
+    A cluster is covered if at least one of `size` samples, drawn at random from the set, is in it.
+    `counts`: the number of the set's samples in each cluster. Raises ValueError if the set has fewer than `size`
+        samples.
+    """
     import numpy as np
 
     total = int(counts.sum())
@@ -85,10 +90,10 @@ def covered(counts: Counts, size: int, seed: int, *, resamples: int = RESAMPLES,
 def likely(counts: Counts) -> NDArray[np.float64]:
     """Return estimated probabilities of the clusters, with which the bootstrap draws samples.
 
-    With the observed frequencies as probabilities, the bootstrap would never draw a cluster that has no sample yet, and
+    The observed frequencies would not do. The bootstrap would never draw a cluster that has no sample yet, and
     intervals would be too narrow. So some of these clusters get a probability, too. Their number and total probability
-    are estimated from the numbers of clusters with exactly one and exactly two samples (Chao, Gotelli et al. 2014,
-    Ecological Monographs 84, appendix G; in contrast to that paper, the total number of clusters is known here).
+    are estimated from the numbers of clusters with exactly one and with exactly two samples (Chao, Gotelli et al. 2014,
+    Ecological Monographs 84, appendix G). In contrast to that paper, the total number of clusters is known here.
     """
     import numpy as np
 

@@ -11,7 +11,7 @@ HEADINGS = ("Set", "Clusters covered, %", "Samples", "Distinct instructions", "O
 
 
 def lines(found: Coverage) -> list[tuple[str, ...]]:
-    """Return the rows of the table, one for each set on the map. The cells of a row are in the order of HEADINGS."""
+    """Return one table row for each set on the map. The cells of a row are in the order of HEADINGS."""
     return [
         (one.name, span(one.share), count(one.samples), count(one.distinct), count(len(one.points)))
         for one in found.sets

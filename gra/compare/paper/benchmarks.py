@@ -16,10 +16,11 @@ from gra.errors import ConfigError, Problem, StoreError
 class Benchmark:
     """One column of the paper's tables.
 
-    `items`: number of the benchmark's items; `tasks`: the tasks of this project that measure the same (if a run has
-    several of them, the first is used); `own_items`: number of items of such a task; `opendataarena`: name of the
-    benchmark's column in OpenDataArena's leaderboard, "" if it has none; `note`: how the tasks differ from the
-    benchmark.
+    `items`: the number of the benchmark's items (questions).
+    `tasks`: the tasks of this project that measure the same. If a run has several of them, the first is used.
+    `own_items`: the number of items of such a task.
+    `opendataarena`: the name of the benchmark's column in OpenDataArena's leaderboard, or "".
+    `note`: how the tasks differ from the benchmark.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Benchmark:
 
 
 def load(path: Path) -> dict[str, Benchmark]:
-    """Return the benchmarks by name, in the order of the paper's columns. Raises StoreError for a damaged file."""
+    """Return the benchmarks by name, in the order of the paper's columns. Raises StoreError if the file is damaged."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -58,10 +59,11 @@ def load(path: Path) -> dict[str, Benchmark]:
 
 
 def columns(benchmarks: Mapping[str, Benchmark], tasks: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
-    """Return a mapping from each benchmark of the paper to the task in `tasks` that measures it. A benchmark without
-    such a task is left out.
+    """Return a mapping from each benchmark of the paper to the task in `tasks` that measures it.
 
-    `own`: the user's mapping, which takes precedence. Raises ConfigError for a benchmark or task that does not exist.
+    If a benchmark has no such task, it is left out.
+    `own`: the user's own mapping from benchmark to task, which takes precedence. If it names a benchmark or task that
+        does not exist, ConfigError is raised.
     """
     problems = [
         Problem(f"paper.columns.{name}", "is not a column of the paper's tables", f"one of: {', '.join(benchmarks)}")

@@ -51,11 +51,13 @@ NOTES = (
 def records(
     runs: RunsEvidence, paper: PaperEvidence, entries: Sequence[Entry], labels: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return records that hold a score of the paper and of an arm: for each arm, one per benchmark, one per group and
-    one for the mean over all benchmarks.
+    """Return records that each hold a score of an arm beside the paper's score.
 
-    The arm's scores in a record are None if it was not evaluated on all benchmarks of the record. If it was evaluated
-    on only some of the paper's benchmarks, a further record has the mean over these. `labels`: arm -> label.
+    For each arm, there is a record per benchmark, one per group and one for the mean over all benchmarks. If the arm
+    was not evaluated on all benchmarks of a record, its score there is None. If it was evaluated on only some
+    benchmarks of the paper, a further record has the mean over these benchmarks.
+
+    `labels`: arm -> label.
     """
     return [
         record for key, arm in runs.rows.items() for record in _records(key, arm, labels[arm], runs, paper, entries)
