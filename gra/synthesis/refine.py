@@ -153,8 +153,8 @@ def outlook(
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Refine the data set and write the data folder. Raises ConfigError, SeedError, ServerError or StoreError if the
-    run cannot be completed. If no sample was kept, the error is NothingKept if the committee judged samples, else
-    SynthesisError."""
+    run cannot be completed. A run that kept no sample raises NothingKept, or SynthesisError if the committee judged no
+    sample."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     start = time.time()

@@ -46,8 +46,8 @@ class Rates:
 
 
 class Window:
-    """Computes rates over the last `seconds` seconds. The caller regularly records the totals since the start of the
-    run with the method `look`."""
+    """Computes rates over the last `seconds` seconds. With the method `look`, the caller regularly records the totals
+    since the start of the run."""
 
     def __init__(self, seconds: float = WINDOW_S):
         self._seconds = seconds
