@@ -35,8 +35,8 @@ def paper_dir() -> Path:
 
 
 def expanded(path: object) -> Path:
-    """Return `path` with a leading `~` or `~user` expanded. If there is no such user, return `path` unchanged.
-    Path.expanduser would raise an exception."""
+    """Return `path` with a leading `~` or `~user` expanded. If there is no such user, return `path` unchanged. In that
+    case, Path.expanduser would raise an exception."""
     return Path(os.path.expanduser(str(path)))  # noqa: PTH111
 
 
@@ -58,8 +58,8 @@ def source_root() -> Path | None:
 
 
 def snapshot_root() -> Path | None:
-    """Return the folder of the snapshot from which the code runs, else None. A snapshot is the copy of the project's
-    code that submitted jobs run (gra/cluster/snapshot.py)."""
+    """Return the folder of the snapshot from which the code runs, or None if it does not run from a snapshot. A
+    snapshot is the copy of the project's code that submitted jobs run (gra/cluster/snapshot.py)."""
     root = _PACKAGE.parent
     return root if (root / SNAPSHOT).is_file() else None
 

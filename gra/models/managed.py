@@ -97,8 +97,8 @@ class StartedServers(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The capabilities of the client that calls the servers. Only `account` and `gpu_seconds` are replaced by this
-        object's."""
+        """The capabilities of the client that calls the servers. Only `account` and `gpu_seconds` are replaced by
+        functions of this object."""
         return replace(self._client.capabilities, account=self.account, gpu_seconds=self.gpu_seconds)
 
     def account(self) -> dict[str, Any]:

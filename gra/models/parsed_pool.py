@@ -19,7 +19,7 @@ BY_MODEL = ("base_url", "serve.gpus_per_model")  # keys of a pool whose value ca
 
 @dataclass(frozen=True)
 class ParsedPool:
-    """The config group `pool`, parsed.
+    """The config group `pool` after it was parsed.
 
     settings     the keys that every kind of pool has
     served       for each model, the hash of the settings that can change its replies (`gra.models.identity.served_as`)

@@ -267,7 +267,7 @@ async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio
     """
 
     async def restart(server: ServerProcess, restarts: int) -> None:
-        """Start the server again. If the start fails, repeat it while restarts are left. A start can fail just after a
+        """Start the server again. If the start fails, try again while restarts are left. A start can fail just after a
         crash because the GPU's memory is not free yet."""
         while True:
             try:
@@ -317,6 +317,6 @@ def free_port() -> int:
 
 
 def log_file(folder: str | None, name: str) -> Path:
-    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs. If it is
-    None, the folder is `servers`. In a stage, it is OUTPUT/servers (`runtime.log_folder`)."""
+    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs, which is
+    OUTPUT/servers in a stage (`runtime.log_folder`). None means the folder `servers` in the current folder."""
     return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

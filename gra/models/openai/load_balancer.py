@@ -193,8 +193,8 @@ class LoadBalancer:
 
     def dispatch_timed(self, model: str) -> None:
         """Give free slots to waiting calls. If all servers of `model` are unhealthy or must not be called yet, set a
-        timer to try again. The calls to `model` raise Fault if no server came back in time, or if the servers ask for
-        too long a wait."""
+        timer to try again. If no server came back in time, or if the servers ask for too long a wait, the waiting calls
+        raise Fault."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:

@@ -21,7 +21,7 @@ _LONG, _SHORT = 2000.0, 100.0  # length of the two estimates' memory, in attempt
 
 
 class PassingFaults:
-    """Estimates the fraction of attempts at a server that fail at random. It is the higher of two averages.
+    """Estimates the fraction of attempts at a server that fail at random. The estimate is the higher of two averages.
 
     One averages over many attempts, so it stays low while faults are rare. The other averages over recent attempts
     only, so it rises soon after faults begin.
@@ -47,6 +47,6 @@ class PassingFaults:
 
     @property
     def attempts(self) -> int:
-        """The number of attempts, at least 2, after which a request that failed every time is given up. So many
-        failures in a row cannot be chance."""
+        """The number of failed attempts after which a request is given up. So many failures in a row cannot be chance.
+        The number is at least 2."""
         return max(math.ceil(math.log(CHANCE) / math.log(self.share)), 2)

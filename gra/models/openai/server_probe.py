@@ -89,8 +89,8 @@ class Probe:
             await asyncio.sleep(min(1.0, max(deadline - loop.time(), 0.05)))
 
     async def refusal(self, server: Server) -> str | None:
-        """Return the reason why no calls can be sent to `server`. The server does not answer, or it does not list its
-        model. Return None if calls can be sent."""
+        """Return the reason why no calls can be sent to `server`, or None if calls can be sent. The reason is that the
+        server does not answer or does not list its model."""
         try:
             listed = await self._list_models(server)
             if isinstance(listed, Fault):

@@ -52,8 +52,9 @@ class Loader(Protocol):
 class Phased(Backend):
     """A backend whose models take turns. `loader` loads one model at a time.
 
-    `per_model`: the limit on calls in flight to the loaded model. `folder`: the folder for a file that the backend
-    writes if a server reports that its models are simulated. The file tells a resumed run so without loading a model.
+    `per_model`: the limit on calls in flight to the loaded model. `folder`: the folder in which the backend writes a
+    file if a server reports that its models are simulated. From this file, a resumed run knows that they are simulated,
+    even if it loads no model.
     """
 
     def __init__(
@@ -123,8 +124,8 @@ class Phased(Backend):
         return {"loads": dict(self.loads), "load_seconds": round(self._load_seconds, 3)}
 
     def gpu_seconds(self) -> float | None:
-        """Return the GPU-seconds of all turns so far, including loading. Each turn counts its seconds times its model's
-        number of GPUs. Return None if no model uses GPUs."""
+        """Return the GPU-seconds of all turns so far, including loading. A turn's GPU-seconds are its seconds times the
+        number of GPUs of its model. Return None if no model uses GPUs."""
         return self._gpu_seconds or None
 
     @asynccontextmanager
