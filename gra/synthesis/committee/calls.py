@@ -81,8 +81,8 @@ class Caller:
         If a reply is unusable, the call is made again, at most `parse_retries` times. If the server refused the
         request, the call is not made again. `values`: the values that the prompt shows.
 
-        Return one pair for each of the `turns`: the parsed form or the text of the reply, and None. If no reply was
-        usable, the pair is None and the last fault.
+        Return a pair (value, fault) for each of the `turns`. The value is the parsed form or the text of the reply, and
+        the fault is None. If no reply was usable, the value is None and the fault is that of the last reply.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
@@ -109,8 +109,8 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`, and again if its reply is unusable (see `ask_all`). Return the parsed form or the
-        text of the reply, and None. If no reply was usable, return None and the last fault."""
+        """Call one model for `step`, and again if its reply is unusable. Return a pair (value, fault), as `ask_all`
+        does for each turn."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 

@@ -58,8 +58,8 @@ def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0
 
     If a domain has fewer than `least` records, it borrows records from similar domains until it has `least`. Each
     prompt shows `shots` records. If a domain still has fewer, it is left out. `pool`: the records of all domains.
-    `taken`: for how many of a domain's newest records the prompts list the keywords as forbidden. New samples must not
-    repeat these keywords.
+    `taken`: the number of a domain's newest records whose keywords the prompts forbid. New samples must not repeat
+    these keywords.
     """
     found: dict[str, list[Record]] = {}
     for record in pool:
@@ -134,9 +134,9 @@ def report_thin(
 ) -> list[dict[str, Any]]:
     """Return an entry for stats.json for each domain with too few records.
 
-    Such a domain borrows records in this round. If a prompt shows more records than it then has, it gets no proposals.
-    The entries are also logged, but a domain with an entry in `logged` is not logged again. `logged`: the entries of
-    earlier rounds.
+    Such a domain borrows records in this round. If it still has fewer records than a prompt shows, it gets no
+    proposals. The entries are also logged, but a domain with an entry in `logged` is not logged again. `logged`: the
+    entries of earlier rounds.
     """
     own = Counter(record.domain for record in pool)
     thin: list[dict[str, Any]] = [

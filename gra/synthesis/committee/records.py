@@ -81,8 +81,8 @@ class Review:
 
     @property
     def score(self) -> float | None:
-        """The mean of the review's scores. None if the review has no scores. The gate decides by the composite score
-        instead (`gate.composite`). It equals this mean only with `synthesis.composite=mean`."""
+        """The mean of the review's scores. None if the review has no scores. The gate does not decide by this mean but
+        by the composite score (`gate.composite`). With `synthesis.composite=mean`, both are equal."""
         return None if self.scores is None else sum(self.scores.values()) / len(self.scores)
 
 

@@ -63,7 +63,7 @@ WITHHELD = "(not quoted: GPQA's authors ask that no item be shown in plain text)
 @dataclass(frozen=True)
 class Hit:
     """A match: `n` consecutive words that a text shares with a benchmark item. `ngram`: these words, normalised. If the
-    benchmark's items must not be quoted, it is the text `WITHHELD`."""
+    benchmark's items must not be quoted, `ngram` is the text `WITHHELD`."""
 
     benchmark: str
     item: str

@@ -48,9 +48,9 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 class Schema:
     """How to read the records of a benchmark.
 
-    `scored`: the split with which lm-eval tests models, e.g. `test`. The split's files have this name, without their
-    ending. It is None if all files are used. `question`, `answers` and `id`: functions that return these values of a
-    record.
+    `scored`: the split with which lm-eval tests models, e.g. `test`. The split's files are named after it, e.g.
+    `test.jsonl`. If `scored` is None, all files are used. `question`, `answers` and `id`: functions that return these
+    values of a record.
     """
 
     scored: str | None

@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 class Unique:
     """Which candidates are kept, and which are dropped as duplicates. Candidates are the new samples of a round.
 
-    They are numbered in the order in which they were added. `kept`: the numbers of the kept candidates, the best score
-    first. `dropped`: number of a dropped candidate -> (nearest kept sample, cosine of the two). If the nearest kept
-    sample is in the pool, its id is given. If it is a candidate, its number is given.
+    Candidates are numbered in the order in which they were added. `kept`: the numbers of the kept candidates, the best
+    score first. `dropped`: number of a dropped candidate -> (nearest kept sample, cosine of the two). If the nearest
+    kept sample is in the pool, its id is given. If it is a candidate, its number is given.
     """
 
     kept: list[int]
@@ -90,8 +90,8 @@ class TargetPool:
 
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
         """End the round: add the `chosen` candidates to the pool, and forget the others. `chosen`: the numbers of these
-        candidates. `ids`: their ids in the pool. The cache of embeddings keeps their vectors, because the maps of the
-        data use them later."""
+        candidates. `ids`: their ids in the pool. The cache of embeddings keeps the vectors of the chosen candidates,
+        because the maps of the data use them later."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
         self._embedder.keep([self._texts[i] for i in chosen])

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 def short(key: str) -> int:
-    """Return the first 64 bits of a key (a hash of a request). The table in memory holds only these bits. If two keys
-    agree in them, a journal may be searched in vain. This costs time, but causes no error."""
+    """Return the first 64 bits of a key (a hash of a request). The table of recorded keys in memory holds only these
+    bits. If two keys agree in them, a journal may be searched in vain. This costs time, but causes no error."""
     return int(key[:16], 16)
 
 

@@ -101,9 +101,9 @@ def seconds_waited(path: Path) -> dict[str, dict[str, float]]:
 def calls_recorded(path: Path) -> dict[str, dict[str, dict[str, int | None]]]:
     """Return the number of answered calls and their tokens as {model: {role: {in, out, calls, unknown}}}.
 
-    `in` and `out` are tokens. `unknown` is the number of calls for which the server did not report the tokens. The
-    counts cover all starts of the run, and include calls of proposals that were not needed. The value `tokens` in
-    stats.json has the same form. Raises StoreError if the journal cannot be read.
+    `in` and `out` are numbers of tokens. `unknown` is the number of calls for which the server did not report the
+    tokens. The counts cover all starts of the run, and include calls of proposals that were not needed. The value
+    `tokens` in stats.json has the same form. Raises StoreError if the journal cannot be read.
     """
     found: dict[str, dict[str, dict[str, int | None]]] = {}
     known = "tokens_in IS NOT NULL AND tokens_out IS NOT NULL"

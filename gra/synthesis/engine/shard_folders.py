@@ -69,8 +69,9 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
     """Return a finished folder that already has the results of round `number`, so that this round need not be run. None
     if there is no such folder.
 
-    The result is the data folder of the whole run or, if that is not finished, the first finished merge of this or a
-    later round. `folder`: the folder OUTPUT.shards. `output`: the caller's own output, which is never returned.
+    The result is the data folder of the whole run. If the whole run is not finished, the result is the folder of the
+    first finished merge of this or a later round. `folder`: the folder OUTPUT.shards. `output`: the caller's own
+    output, which is never returned.
     """
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]

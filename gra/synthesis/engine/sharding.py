@@ -88,9 +88,10 @@ def rewrite(words: Sequence[str]) -> tuple[str, list[str]]:
 def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> list[Wave]:
     """Return the jobs that prepare a run into `output`, in waves that run one after the other.
 
-    Each round has two waves: its shards, then the merge that collects their results. The rounds begin with round 0,
-    which annotates the seeds. Only the last round has no merge. The run itself, which starts after these waves, does
-    the work of this merge. `rounds`: the number of rounds of the run. `count`: the number of shards of each round.
+    Each round but the last has two waves: its shards, then the merge that collects their results. The last round has
+    only its shards. The run itself, which starts after these waves, does the work of the last merge. The first round is
+    round 0, which annotates the seeds. `rounds`: the number of rounds of the run. `count`: the number of shards of each
+    round.
     """
     folder = output.with_name(f"{output.name}{SHARDS}")
     found: list[Wave] = []

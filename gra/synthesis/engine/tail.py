@@ -39,8 +39,9 @@ _write: Callable[[int, bytes], int] = os.write
 
 
 class Tail:
-    """The two tail files of the journal at `path`, open for writing. When they are opened, they are emptied. Only one
-    writer may have them open. Raises OSError if they cannot be opened."""
+    """The two tail files of the journal at `path`, open for writing. They hold the replies that are not yet in the
+    journal's database. When they are opened, they are emptied. Only one writer may have them open. Raises OSError if
+    they cannot be opened."""
 
     def __init__(self, path: Path):
         self._paths = paths(path)

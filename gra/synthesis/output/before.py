@@ -62,7 +62,7 @@ def share(account: Mapping[str, Any] | None, part: int, whole: int) -> dict[str,
 
 
 def own_flops(stats: Mapping[str, Any]) -> float | None:
-    """Return the FLOPs of the calls that made this data set. The FLOPs of earlier data sets, in its `before`, do not
+    """Return the FLOPs of the calls that made this data set. The FLOPs of the data sets from which it was made do not
     count. The result is 0 if no call was made, and None if the FLOPs are unknown."""
     cost = stats.get("cost")
     value = cost.get("flops") if isinstance(cost, Mapping) else 0.0 if stats.get("calls") == 0 else None
