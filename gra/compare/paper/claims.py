@@ -9,7 +9,7 @@ interval into a verdict. M is the margin of two points; a smaller difference is 
     level        is inside -M .. M                   is outside -M .. M
     little       is below M                          is above M
     about        is inside number - M .. number + M  is outside this range
-    share        is above the number                 is below the number
+    share        is not below the number             is below the number
     wins         is above 0 on `number` benchmarks   is below 0 on so many that `number` is out of reach
 
 The rule `reproduced` judges the difference "our contrast minus the paper's contrast" as `level` does. Two rules judge
