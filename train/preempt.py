@@ -79,8 +79,8 @@ class Stop:
         return alone or number != self._first or time.monotonic() - self._when > GRACE
 
     def agree(self, device: Any) -> int:
-        """Return the exit code that a signal requests. Return 0 if no process of the run has received a signal. All
-        processes call this method after the same step, and all get the same answer."""
+        """Return the exit code with which the run must end because one of its processes has received a signal. Return 0
+        if none has. All processes call this method after the same step, and all get the same answer."""
         import torch
         import torch.distributed as dist
 

@@ -6,7 +6,7 @@ gra blind rates reading                                                         
 
 sheet.jsonl holds one sample per line; key.json holds the arm of each. Fill in the sheet without opening the key.
 Each line has four labels (task, answered, right, echo). Set each one to true, false, or null if you cannot decide.
-  task      the instruction asks for one thing that can be answered from its text
+  task      the instruction asks for something and is complete: no text or table that it needs is missing
   answered  the response does what was asked, right or wrong
   right     the response is correct: facts, numbers, code, requested form
   echo      the sample repeats a prompt or its own instruction, is a placeholder, or has no task

@@ -138,8 +138,8 @@ class RunsEvidence:
     def fact(self, row: RowKey, name: str) -> Fact | None:
         """Return a number about the training data of a row (see `evidence.Evidence`).
 
-        The number `samples` is that of this row alone. Any other number is the mean over this row and the rows
-        `gra_10k`, `gra_20k`, ... with the same base model and seed data.
+        The fact `samples` is the row's own number of samples. Every other fact is the mean over this row and the rows
+        `gra_10k`, `gra_20k`, ... of the same base model and seed data.
         """
         keys = (
             [row]

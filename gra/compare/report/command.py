@@ -35,7 +35,10 @@ def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | No
     response is right. `seeds`: a function that finds the seeds of an arm. Raises ConfigError, StoreError, EvalError."""
     parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "folders", nargs="+", metavar="DIR", help="folders of stages, or NAME=DIR: folders of one arm share a name"
+        "folders",
+        nargs="+",
+        metavar="DIR",
+        help="folders of stages, or NAME=DIR; give all folders of one arm the same NAME",
     )
     parser.add_argument(
         "--output",

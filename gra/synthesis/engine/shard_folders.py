@@ -81,16 +81,16 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
 def journals(
     shards: str | None, mine: ShardSettings | None, rounds: int, output: Path
 ) -> tuple[list[Path], list[Path]]:
-    """Return the journals whose replies the run into `output` can use, as two lists.
+    """Return, as two lists, the journals whose replies can be reused by the run that writes to `output`.
 
-    The run imports the journals in the first list as a whole. In those of the second list, it searches for single
+    The run imports the journals of the first list as a whole. In those of the second list, it searches for single
     replies. For a shard, the first list is empty. For a merge or an ordinary synthesis, the second list is empty. No
-    process is writing any of these journals.
+    process is writing to any of these journals.
 
     - `shards`: the folder OUTPUT.shards. If it is None, the path is derived from `output`.
-    - `mine`: the settings of the shard. It is None for an ordinary synthesis and for the merge of any round but round
-      0. The merge of round 0 is a shard whose setting `gathers` is true.
-    - `rounds`: the number of rounds of this run. The merge of a round has only the rounds up to this one.
+    - `mine`: the settings of the shard. The merge of round 0 runs as a shard too, with `gathers` true. None for an
+      ordinary synthesis and for the merges of later rounds.
+    - `rounds`: the number of rounds of this run. For the merge of round R, it counts the rounds up to R.
     """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(PARTIAL)}{SHARDS}")
     if not folder.is_dir():
