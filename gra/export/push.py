@@ -5,7 +5,8 @@
   gra push models/mine me/mine-0.5b         # the folder's model/, as a model
 
 Of a data folder, the samples (kept and dropped) are uploaded; of a model folder, model/. The card and the files SIMULATED
-and QUANTIZED, if present, are uploaded too. The journal, the config and addresses of servers are not. Set the hub's token with HF_TOKEN or `hf auth login`.
+and QUANTIZED, if present, are uploaded too. The journal, the config and addresses of servers are not.
+Set the hub's token with HF_TOKEN or `hf auth login`.
 https://huggingface.co/docs/huggingface_hub/guides/upload
 """
 
