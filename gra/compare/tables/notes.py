@@ -67,7 +67,7 @@ def _on_differences(comparison: Comparison) -> list[str]:
     arms' own intervals."""
     differing = [(row, found) for row in comparison.rows if (found := row.difference)]
     if not differing:
-        return _on_own(comparison)
+        return [*_no_reference(comparison), *_on_own(comparison)]
     over_items = [(row, found) for row, found in differing if not found.over_trainings]
     trained = [(row, found) for row, found in differing if found.over_trainings]
     lines = []
@@ -198,6 +198,14 @@ def _on_own(comparison: Comparison) -> list[str]:
     if all(row.trainings for row in shown):
         return ["An arm's own interval is over items and its training runs."]
     return ["An arm's own interval is over items, and also over its training runs where there are at least three."]
+
+
+def _no_reference(comparison: Comparison) -> list[str]:
+    """A note that the reference has no scores, if other arms have some; else []."""
+    without = [row for row in comparison.rows if row.reference and not row.cells]
+    if not without or not any(row.cells for row in comparison.rows):
+        return []
+    return [f"No differences are shown, because the reference ({label(without[0], comparison)}) has no scores."]
 
 
 def _listed(differing: Sequence[tuple[TableRow, Difference]], comparison: Comparison) -> str:

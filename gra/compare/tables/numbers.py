@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gra.compare.statistics.bootstrap import Range
 
 MISSING = "-"
+REFERENCE = "reference"  # in the columns of differences, the cell of the arm that others are compared with
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:

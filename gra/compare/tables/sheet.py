@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gra.compare.tables import latex
 from gra.compare.tables.notes import plain
+from gra.compare.tables.numbers import MISSING, REFERENCE
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -45,6 +46,21 @@ class Sheet:
         places = [self.headings.index(heading) for heading in headings]
         lines = [[line[place] for place in places] for line in self.lines]
         return replace(self, headings=tuple(headings), lines=lines, words=words)
+
+    def filled(self) -> Sheet:
+        """Return the sheet without the columns of numbers that have no value in any line."""
+        columns = list(zip(*self.lines, strict=True))
+        known = [
+            heading
+            for place, heading in enumerate(self.headings)
+            if place < self.words or not columns or has_value(columns[place])
+        ]
+        return self.pick(known, self.words)
+
+
+def has_value(cells: Sequence[str]) -> bool:
+    """Return whether a column has a cell with a value. "-" and "reference" are not values."""
+    return any(cell not in (MISSING, REFERENCE) for cell in cells)
 
 
 def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:

@@ -17,9 +17,9 @@ from gra.compare.tables.notes import notes as notes
 from gra.compare.tables.notes import over as over
 from gra.compare.tables.notes import plain as plain
 from gra.compare.tables.notes import starred as starred
-from gra.compare.tables.numbers import MISSING, count, interval, percent, span
+from gra.compare.tables.numbers import MISSING, REFERENCE, count, interval, percent, span
 from gra.compare.tables.rows import Comparison, TableRow
-from gra.compare.tables.sheet import Sheet, render
+from gra.compare.tables.sheet import Sheet, has_value, render
 
 # -- cells ------------------------------------------------------------------------------------------------------------
 
@@ -39,7 +39,7 @@ def detectable_cell(row: TableRow, comparison: Comparison) -> str:
 def difference_cell(row: TableRow) -> str:
     """Return the reference's mean minus this arm's mean, with its interval. In the reference's own row, return the word
     "reference"."""
-    return "reference" if row.reference else interval(row.mean_difference("strict"))
+    return REFERENCE if row.reference else interval(row.mean_difference("strict"))
 
 
 def names(tasks: Sequence[str]) -> dict[str, str]:
@@ -114,7 +114,7 @@ def form_cells(row: TableRow, comparison: Comparison) -> list[str]:
         span(row.interval),
         percent(row.tolerant),
         percent(row.extraction),
-        *(["reference"] * len(compared) if row.reference else compared),
+        *([REFERENCE] * len(compared) if row.reference else compared),
     ]
 
 
@@ -164,7 +164,9 @@ def terminal(comparison: Comparison, width: int = 120) -> str:
     headings = form_headings(comparison)
     forms = [form_cells(row, comparison) for row in comparison.rows]
     columns = [[(heading, [cells[place] for cells in forms])] for place, heading in enumerate(headings)]
-    for block in [*blocks(*_scores(comparison), console), *blocks(columns[0][0], columns[1:], console)]:
+    others = [group for group in columns[1:] if has_value(group[0][1])]
+    forms_shown = blocks(columns[0][0], others, console) if others else []
+    for block in [*blocks(*_scores(comparison), console), *forms_shown]:
         console.print(block)
     if has_data(comparison):
         console.print(
@@ -188,7 +190,9 @@ def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
         (plain(comparison.difference_heading), [difference_cell(row) for row in comparison.rows]),
         ("detectable", [detectable_cell(row, comparison) for row in comparison.rows]),
     ]
-    return ("Arm", [label(row, comparison) for row in comparison.rows]), [*columns, closing]
+    scored = any(row.cells for row in comparison.rows)
+    shown_closing = [column for column in closing if has_value(column[1]) or not scored]
+    return ("Arm", [label(row, comparison) for row in comparison.rows]), [*columns, shown_closing]
 
 
 # -- markdown ---------------------------------------------------------------------------------------------------------
@@ -214,9 +218,11 @@ def sheets(comparison: Comparison) -> list[Sheet]:
                 for row in comparison.rows
             ],
             name="table",
-        ),
-        Sheet("", tuple(form_headings(comparison)), [form_cells(row, comparison) for row in comparison.rows]),
+        )
     ]
+    if any(row.cells for row in comparison.rows):
+        forms = [form_cells(row, comparison) for row in comparison.rows]
+        found = [found[0].filled(), Sheet("", tuple(form_headings(comparison)), forms).filled()]
     if has_data(comparison):
         found.append(Sheet("", data_headings(comparison), [data_cells(row, comparison) for row in comparison.rows]))
     return [*found[:-1], replace(found[-1], notes=notes(comparison))]

@@ -136,7 +136,7 @@ def test_what_holds_nothing_is_refused_with_what_would_do(make_arm: Any, tmp_pat
     with pytest.raises(ConfigError) as error:
         main([str(folder.parent), str(tmp_path / "nowhere")])
     assert "inside of it: data-gra-None, model-gra-None" in str(error.value)
-    assert "nowhere: no such folder" in str(error.value)
+    assert "nowhere`: no such folder" in str(error.value)
 
 
 def test_an_arm_that_nobody_reviewed_shows_no_passes(make_arm: Any, capsys: pytest.CaptureFixture[str]) -> None:

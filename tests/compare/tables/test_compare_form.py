@@ -104,3 +104,26 @@ def test_choices_by_likelihood_have_no_tolerant_score(make_arm: Any) -> None:
     assert set(row.differences) == {"strict"}
     assert table.form_cells(row, comparison)[2:] == ["-", "-", table.difference_cell(row), "-", "-", "-"]
     assert not any("tolerant" in note for note in table.notes(comparison))
+
+
+def test_without_scores_of_the_reference_no_column_of_dashes_is_shown(make_arm: Any) -> None:
+    arms = [
+        make_arm("gra", label="GRA", steps=("data",)),
+        make_arm("one", label="One", skill=0.0, seed=2, steps=("scores",), tasks=TASKS),
+    ]
+    comparison = built(arms)
+    for text in (table.terminal(comparison), table.markdown(comparison)):
+        words = " ".join(text.split())
+        assert not re.search(r"GRA minus|[Dd]etectable", words)
+        assert "No differences are shown, because the reference (GRA) has no scores." in words
+        assert "One" in words
+        assert "Tolerant" in words
+
+
+def test_columns_that_no_arm_fills_are_left_out(make_arm: Any) -> None:
+    arms = two_arms(make_arm)
+    for arm in arms:
+        edit(arm.folders["scores"], tolerant=None, extraction=None)
+    for text in (table.terminal(built(arms)), table.markdown(built(arms))):
+        assert "Tolerant" not in text
+        assert "GRA minus" in " ".join(text.split())
