@@ -204,7 +204,8 @@ def _problems(folders: Sequence[Path], model: str) -> list[Problem]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "gra analyze", description="Variety, distance, difficulty and reviewers of data sets."
+        "gra analyze",
+        description="Describes data folders: variety, distance to the seeds, difficulty, scores of the reviewers.",
     )
     parser.add_argument("folders", nargs="+", metavar="DATA_DIR", help="data folders of finished syntheses")
     parser.add_argument(

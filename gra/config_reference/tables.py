@@ -104,7 +104,7 @@ APPS: dict[str, App] = {  # file in conf/ -> the command
             "data": ("text", "Folder made by the synthesis (with `data/train.parquet`)."),
             "student_folder": (
                 "text or null",
-                "Folder of the student with untrained weights, which an experiment's step `student` made; null: "
+                "Folder of a student with random weights, built by an experiment's step `student`; null: "
                 "`student.model` is used.",
             ),
             "tokens": (

@@ -145,8 +145,8 @@ class SynthesisSettings(Settings):
     stop_when_blind: int | None = Field(
         None,
         ge=20,
-        description="Number of reviewed samples after which the run ends if its reviews carry no information; null: it only "
-        "warns (NS).",
+        description="Number of reviewed samples after which the run ends if the reviewers' scores say nothing about the samples; "
+        "null: it only warns (NS).",
     )
     probe: Literal["warn", "refuse", "off"] | None = Field(
         None,

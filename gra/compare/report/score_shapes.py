@@ -49,9 +49,9 @@ class Shape:
 
 
 def shapes(found: Sequence[Judged], tau: float | None) -> list[Shape]:
-    """Return the scores of each judge as a `Shape`. The committee comes first, and then the reviewers in alphabetical
-    order. The committee's `Shape` covers the samples with two reviews or more. Return [] if there are fewer than two
-    reviewers."""
+    """Return the distribution of the committee's mean scores, and then that of each reviewer's scores, in alphabetical
+    order of the reviewers. The committee's covers the samples with two reviews or more. Return [] if there are fewer
+    than two reviewers."""
     names = sorted({name for one in found for name in one.scores})
     if len(names) < 2:
         return []

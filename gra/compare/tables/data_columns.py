@@ -48,9 +48,9 @@ class Facts:
 class Column:
     """A column that shows a fact on the training data. It has either `read` or `derive`.
 
-    `read`: a function that computes the value for one data set. `derive`: a function that computes the value from the
-    means of earlier columns. `heading`: the heading in the table. If it is "", the column is in the CSV file only.
-    `place`: the column's position in the table. `show`: a function that formats the value.
+    `read`: a function that computes the value for one data set. `derive`: a function that computes an arm's value from
+    the arm's values in earlier columns. `heading`: the heading in the table. If it is "", the column is in the CSV file
+    only. `place`: the column's position in the table. `show`: a function that formats the value.
     """
 
     name: str
