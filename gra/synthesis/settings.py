@@ -150,8 +150,8 @@ class SynthesisSettings(Settings):
     )
     probe: Literal["warn", "refuse", "off"] | None = Field(
         None,
-        description="What happens if the committee fails its probe. warn: log a warning; refuse: the probe ends with an error, "
-        "so the steps after it do not run; off: no probe is made; null: warn, but off for simulated pools.",
+        description="What happens if the committee fails its probe. warn: log a warning; refuse: the probe step of an experiment "
+        "ends with an error, so that no later step runs; off: no probe is made; null: warn, but off for simulated pools.",
     )
     prompts: str = Field(
         "classic",

@@ -105,8 +105,8 @@ def escape_markdown(text: str) -> str:
 
 
 def as_csv(sheet: Sheet) -> str:
-    """Return the sheet's records as CSV. If it has no records, return its cells as CSV. A missing value is "-", and
-    numbers keep full precision."""
+    """Return the sheet as CSV: its `records`, or if it has none, the texts of its cells. A missing value is "-".
+    Numbers of `records` keep full precision."""
     records: Sequence[Mapping[str, object]] = sheet.records or [
         dict(zip(sheet.headings, line, strict=True)) for line in sheet.lines
     ]

@@ -38,8 +38,8 @@ class RefineSettings(Settings):
         0.0,
         ge=0,
         le=1,
-        description="With choose=vote: a record is kept only if at least this share of the final answers found in its "
-        "responses equal the most frequent one.",
+        description="With choose=vote: smallest share of votes that the most frequent final answer must have, else the record is "
+        "dropped. Each response that states a final answer has one vote.",
     )
     check: bool = Field(
         True,

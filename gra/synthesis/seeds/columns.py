@@ -65,8 +65,8 @@ class Columns(Settings):
     response: str | None = Field(None, description="Column of the response; null: the seeds have no answers.")
     domain: str | None = Field(
         None,
-        description="Column of the domain, which is one of the seven of docs/data.md. Where it is empty, a model chooses; null: "
-        "a model chooses for all.",
+        description="Column of the domain. Its values are the seven domains of docs/data.md. Where it is empty, a model "
+        "chooses; null: a model chooses for all.",
     )
     id: str | None = Field(None, description="Column of the id; null: ids are derived from the content.")
     keywords: str | None = Field(

@@ -105,9 +105,10 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """Return a text that says how the records were read, for the log and the data card. It gives the columns that
-        most records have, then the columns of up to three other groups of records. Return None if no record was
-        read."""
+        """Return a text that says how the records were read, for the log and the data card. Records
+        with the same columns form a group. The text gives the columns of the largest group, then those of up to three
+        others. Return None if no record was
+            read."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None
