@@ -153,7 +153,7 @@ class Model(Settings):
     trust_remote_code: bool = Field(False, description="true: run the code of the model's repository.")
     backend: Literal["hf", "vllm", "server"] = Field(
         "hf",
-        description="hf: transformers; vllm: vLLM in this process, which must be installed; server: an OpenAI-compatible server.",
+        description="hf: transformers; vllm: the package vLLM, if installed, in this process; server: an OpenAI-compatible server.",
     )
     max_length: int | None = Field(
         None, ge=16, description="Maximum number of tokens of prompt and reply together; null: from the model's config."

@@ -22,8 +22,8 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite3.Connection:
-    """Return a connection to the SQLite file that locks out all other processes. The connection is in WAL mode. If
-    another process opens the file, it gets the error `database is locked`. Raises sqlite3.Error."""
+    """Open the SQLite file and return the connection, which is in WAL mode. As long as it is open, no other process
+    can use the file. If one tries, it gets the error `database is locked`. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=timeout_s, **options)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -120,9 +120,9 @@ class SftSettings(Settings):
     )
     bos: Literal["model", "never", "always"] = Field(
         default="model",
-        description="Whether each conversation begins with the beginning-of-text token. model: if the template writes it; never, "
-        "always: the template is changed accordingly and saved with the model. No effect if the tokenizer has no such token "
-        "(Qwen2.5).",
+        description="Whether each conversation begins with the beginning-of-text token. model: the template is left as it is; "
+        "never, always: the template is changed to omit or write the token, and saved with the model. No effect if the "
+        "tokenizer has no such token (Qwen2.5).",
     )
     epochs: float = Field(default=1.0, gt=0, description="Passes over the samples (the paper: 1).")
     max_steps: int | None = Field(

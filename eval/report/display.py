@@ -122,7 +122,7 @@ def table(result: Mapping[str, Any], width: int | None = None) -> str:
     The rows are the tasks, the means of groups, and the overall mean. A missing value is shown as "-". Below the table
     is a warning for each task in which more than the share `cut.NOTICED` of the replies was truncated.
 
-    `width`: the number of columns. None means the terminal's width, or 120 without a terminal.
+    `width`: the table's width in characters. None means the terminal's width, or 120 without a terminal.
     """
     import io
 

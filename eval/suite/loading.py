@@ -102,7 +102,7 @@ def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
     Return None without a limit. The limit applies to each entry of `suite.tasks`. If an entry is a group, its leaf
     tasks share the limit (subset.py).
 
-    `objects`: the tasks and groups that `tried` returned.
+    `objects`: the loaded tasks and groups, as the function `tried` returns them.
     """
     from lm_eval.api.group import Group
 

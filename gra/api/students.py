@@ -97,8 +97,9 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     `options`: the keyword arguments `resamples`, `level` and `seed` (gra/compare/options.py).
 
     The result has `mean` for all benchmarks, `groups` with one entry per group, and `tasks` with one entry per
-    benchmark. Each entry holds `first`, `second` and `difference` for each kind of score (strict, tolerant, form,
-    extraction). Each of the three is [value, low, high].
+    benchmark. Each entry holds `first`, `second` and `difference` for each kind of score, as [value, low, high]. The
+    kinds are `strict` (right answers in the form that the task asks for), `tolerant` (right answers in any clear
+    form), `form` (strict minus tolerant) and `extraction` (replies with an answer in the requested form).
 
     The intervals show how much the choice of items matters. They hold only for these two trained models. Raises
     EvalError if the runs cannot be compared, and ConfigError for faulty options.

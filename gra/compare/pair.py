@@ -18,8 +18,9 @@ from gra.compare import several
 from gra.compare.options import Options, enough
 from gra.compare.reading.folders import load
 from gra.compare.reading.scores import KINDS, Scores, conditions_differ, outcomes
-from gra.compare.statistics.bootstrap import Difference, Level, Range, holm, level_of, paired_bootstrap
+from gra.compare.statistics.bootstrap import Difference, Level, Range, level_of, paired_bootstrap
 from gra.compare.statistics.item_scores import Outcomes
+from gra.compare.statistics.multiple_testing import holm
 from gra.compare.statistics.power import detectable
 from gra.compare.tables.blocks import Column, blocks
 from gra.compare.tables.cautions import cautions

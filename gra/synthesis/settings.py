@@ -108,8 +108,8 @@ class SynthesisSettings(Settings):
     checkers: list[str] | None = Field(
         None,
         min_length=1,
-        description="Models that check all instructions, also those that they wrote themselves; null: the reviewers of each "
-        "sample do this (NS).",
+        description="Models that check every instruction, even their own; null: each instruction is checked by the reviewers of "
+        "its sample (NS).",
     )
     calibrate: Literal["none", "probe"] = Field(
         "none",
@@ -139,8 +139,8 @@ class SynthesisSettings(Settings):
     )
     domains: Literal["uniform", "pool"] = Field(
         "uniform",
-        description="Share of each domain in the proposals. uniform: equal; pool: in proportion to the example records (seeds and "
-        "kept samples) (NS).",
+        description="Share of each domain in the proposals. uniform: equal; pool: in proportion to the domain's number of example "
+        "records, that is seeds and kept samples (NS).",
     )
     stop_when_blind: int | None = Field(
         None,

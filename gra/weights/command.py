@@ -101,7 +101,13 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
         else:
             otherwise = f"models: {', '.join(models)}; pools: {', '.join(pools)}"
             remedy = spelling.remedy(name, [*models, *pools], otherwise)
-            problems.append(Problem(name, "no pool lists weights for a model of this name", remedy))
+            problems.append(
+                Problem(
+                    name,
+                    "weights that can be fetched are those in a pool's file, and none lists a model of this name",
+                    remedy,
+                )
+            )
     if problems:
         raise ConfigError(problems)
     return wanted

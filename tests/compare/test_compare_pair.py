@@ -16,7 +16,8 @@ from gra import cli
 from gra.compare.options import Options
 from gra.compare.pair import compare_runs
 from gra.compare.reading.scores import load, outcomes
-from gra.compare.statistics.bootstrap import holm, paired_bootstrap
+from gra.compare.statistics.bootstrap import paired_bootstrap
+from gra.compare.statistics.multiple_testing import holm
 from gra.errors import EvalError
 
 TASKS = {"gsm8k": 60, "math_chat": 60, "mmlu_chat": 120}

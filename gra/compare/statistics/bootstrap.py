@@ -217,21 +217,6 @@ def level_of(
     return Level(interval(sorted(arm)), each, named, count if over_trainings else 0)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return the p-values, adjusted for multiple tests by Holm's step-down method. If only adjusted p-values of at most
-    5 % count as findings, the probability that at least one finding is false is at most 5 %.
-
-    With m p-values in ascending order, the i-th (from 0) becomes the largest of (m - j) * p_j over j <= i, at most 1.
-    Source: Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6.
-    """
-    adjusted: dict[str, float] = {}
-    running = 0.0
-    for rank, key in enumerate(sorted(p_values, key=lambda k: (p_values[k], k))):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[key]))
-        adjusted[key] = running
-    return {key: adjusted[key] for key in p_values}
-
-
 def with_noise(reach: float, noise: float, level: float) -> float:
     """Return the half width that an interval over items would have if training noise of both arms were added. `reach`:
     the half width without this noise. `noise`: the standard deviation of an arm's mean score between training runs, in

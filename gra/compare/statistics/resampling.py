@@ -23,7 +23,8 @@ def resample(
 ) -> tuple[dict[str, float], dict[str, Floats]]:
     """Return the statistic of all items, and the statistic of every resample, each as a mapping by benchmark.
 
-    The statistic is the mean of the first arm's columns minus the mean of the second arm's columns. If there is no
+    A table has a row per item and a column per training run, those of the first arm first. The statistic is the mean
+    of the first arm's columns minus the mean of the second arm's columns. If there is no
     second arm, it is the first arm's mean. `first`: the number of columns of the first arm. A resample draws items of
     the benchmark with replacement. If the table has clusters, it draws whole clusters.
 

@@ -12,8 +12,9 @@ from gra.compare.arms import Arm
 from gra.compare.options import enough
 from gra.compare.reading.evaluated import Evaluated, read
 from gra.compare.reading.scores import KINDS, Scores, conditions_differ
-from gra.compare.statistics.bootstrap import Difference, Interval, Range, holm, level_of, paired_bootstrap
+from gra.compare.statistics.bootstrap import Difference, Interval, Range, level_of, paired_bootstrap
 from gra.compare.statistics.item_scores import Outcomes
+from gra.compare.statistics.multiple_testing import holm
 from gra.compare.tables.cautions import cautions
 from gra.compare.tables.data_columns import Facts, facts
 from gra.compare.tables.numbers import mean_of

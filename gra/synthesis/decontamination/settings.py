@@ -47,7 +47,7 @@ class DecontaminateSettings(Settings):
         8,
         ge=2,
         le=100,
-        description="Length of that n-gram for questions of fewer than `ngram` words; null: these must match as a whole.",
+        description="As `ngram`, for questions of fewer than `ngram` words; null: such a question must match as a whole.",
     )
     min_words: int = Field(
         5, ge=2, le=100, description="Length in words of the shortest question that is compared (NS)."
