@@ -7,6 +7,7 @@ A program passes if it runs to its last line within its limits; its tests are pa
 """
 
 from gra.eval.sandbox.isolation import Isolation
-from gra.eval.sandbox.run import Limits, SandboxError, Verdict, isolation, refusal, run_all, run_one
+from gra.eval.sandbox.limits import Limits
+from gra.eval.sandbox.run import SandboxError, Verdict, isolation, refusal, run_all, run_one
 
 __all__ = ["Isolation", "Limits", "SandboxError", "Verdict", "isolation", "refusal", "run_all", "run_one"]

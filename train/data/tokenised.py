@@ -29,6 +29,7 @@ from gra.fileio import read_json, sha256_file, sync_folder, write_json
 from gra.train import templates
 from gra.train.data import mixture
 from gra.train.data import rows as data
+from gra.train.data.packing import packed
 from gra.train.settings import SftSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def _publish(work: Path, folder: Path, facts: dict[str, Any]) -> None:
 def _write(path: Path, picks: Picks, scratch: Scratch, sft: SftSettings) -> int:
     """Write the selected samples in order, packed if the recipe says so, and return the number of rows.
 
-    Packing is best-fit-decreasing (TRL) within windows of data.CHUNK samples, as in TRL's trainer.
+    Packing (packing.py) is done within windows of data.CHUNK samples, as in TRL's trainer.
     """
     import pyarrow as pa
 
@@ -290,7 +291,7 @@ def _write(path: Path, picks: Picks, scratch: Scratch, sft: SftSettings) -> int:
     rows = 0
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, form) as writer:
         for window in _windows(picks, scratch):
-            table = _pack(window, sft.cutoff_length) if sft.packing else window
+            table = packed(window, sft.cutoff_length) if sft.packing else window
             writer.write_table(table.cast(form))
             rows += len(table)
     return rows
@@ -304,12 +305,3 @@ def _windows(picks: Picks, scratch: Scratch) -> Iterator[pa.Table]:
     lengths = np.concatenate([source.length[rows] for source, rows in picks])
     for at in range(0, len(starts), data.CHUNK):
         yield scratch.table(starts[at : at + data.CHUNK], lengths[at : at + data.CHUNK])
-
-
-def _pack(window: pa.Table, cutoff: int) -> pa.Table:
-    import datasets
-    from trl import pack_dataset
-
-    datasets.disable_progress_bars()
-    packed = pack_dataset(datasets.Dataset(datasets.table.InMemoryTable(window)), cutoff, "bfd")
-    return packed.with_format("arrow")[:]
