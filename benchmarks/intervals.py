@@ -30,8 +30,9 @@ import numpy as np
 from harness import machine, table
 from numpy.typing import NDArray
 
-from gra.compare.statistics.bootstrap import LEVEL, Difference, between, holm
+from gra.compare.statistics.bootstrap import LEVEL, Difference, between
 from gra.compare.statistics.item_scores import Table
+from gra.compare.statistics.multiple_testing import holm
 
 SIZES = {
     "gsm8k": 1319,
