@@ -140,8 +140,13 @@ def _mean_log_odds(replies: Sequence[Reply]) -> float | None:
 
 def _log_odds(replies: Sequence[Reply]) -> list[float] | None:
     scores = [probability.read_score(reply)[0] for reply in replies]
-    known = [score for score in scores if score is not None]
-    return [log((score + 1e-4) / (10 - score + 1e-4)) for score in known] if len(known) == len(scores) else None
+    known = [log_odds(score) for score in scores if score is not None]
+    return known if len(known) == len(scores) else None
+
+
+def log_odds(score: float) -> float:
+    """The log-odds of a score from 0 to 10, finite at its ends."""
+    return log((score + 1e-4) / (10 - score + 1e-4))
 
 
 def parted(seeds: Sequence[Seed], part: str) -> list[Seed]:
@@ -188,8 +193,9 @@ async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str
 
 async def measure(options: argparse.Namespace, name: str, form: Form, items: Sequence[Item]) -> list[dict[str, Any]]:
     """The judgements of one form; those that stand in the output are not requested again."""
-    place = {"model": options.model, "form": name}
-    known = {line["item"]: line for line in _lines(options.output) if {key: line[key] for key in place} == place}
+    place = {"model": options.model, "form": name, "draw": options.draw}
+    lines = ({"draw": 1, **line} for line in _lines(options.output))  # lines of an older form have no draw
+    known = {line["item"]: line for line in lines if {key: line[key] for key in place} == place}
     found = []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         if any(item.id not in known for item in items):  # the prefix comes into the cache, the model gets warm

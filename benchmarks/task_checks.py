@@ -15,13 +15,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import log
 from pathlib import Path
 from statistics import fmean
 
 import aiohttp
 
-from benchmarks.judging import Form, judge, mean_score
+from benchmarks.judging import Form, judge, log_odds, mean_score
 from gra.compare.blind.files import read_key, read_sheet
 from gra.synthesis.committee.records import Record
 from gra.synthesis.probe.auc import auc
@@ -93,13 +92,13 @@ def forms(records: Sequence[Record]) -> dict[str, list[Question]]:
     }
 
 
-async def log_odds(url: str, model: str, question: Question, texts: Sequence[str]) -> list[float | None]:
+async def asked(url: str, model: str, question: Question, texts: Sequence[str]) -> list[float | None]:
     """The log-odds that each instruction is a task."""
     form = Form(lambda name, item: [probability.request(name, question.messages(item.instruction), 0)], mean_score)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         items = [Item(str(n), "task", str(n), UNKNOWN, text, "", right=True) for n, text in enumerate(texts)]
         found = [(await judge(session, url, form, model, item))["score"] for item in items]
-    odds = [None if score is None else log((score + 1e-4) / (10 - score + 1e-4)) for score in found]
+    odds = [None if score is None else log_odds(score) for score in found]
     return [None if one is None else -one for one in odds] if question.flaw else odds
 
 
@@ -131,12 +130,12 @@ def main() -> None:
     print("| form | items | AUC | non-tasks among the best-scored |\n| --- | --- | --- | --- |", flush=True)
     seeds = load_seeds(SeedSettings(path=options.seeds), 0).seeds
     records = [Record(s.id, s.instruction, s.response, UNKNOWN, s.keywords, "") for s in seeds]
-    asked: dict[Question, list[float | None]] = {}
+    known: dict[Question, list[float | None]] = {}
     for name, questions in forms(records).items():
         for one in questions:
-            if one not in asked:
-                asked[one] = asyncio.run(log_odds(options.base_url, options.model, one, list(tasks)))
-        print(row(name, together([asked[one] for one in questions]), list(tasks.values())), flush=True)
+            if one not in known:
+                known[one] = asyncio.run(asked(options.base_url, options.model, one, list(tasks)))
+        print(row(name, together([known[one] for one in questions]), list(tasks.values())), flush=True)
 
 
 if __name__ == "__main__":
