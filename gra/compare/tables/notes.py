@@ -203,7 +203,7 @@ def _on_own(comparison: Comparison) -> list[str]:
 def _no_reference(comparison: Comparison) -> list[str]:
     """A note that the reference has no scores, if other arms have some; else []."""
     without = [row for row in comparison.rows if row.reference and not row.cells]
-    if not without or not any(row.cells for row in comparison.rows):
+    if not without or not comparison.scored:
         return []
     return [f"No differences are shown, because the reference ({label(without[0], comparison)}) has no scores."]
 

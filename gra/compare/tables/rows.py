@@ -120,6 +120,11 @@ class Comparison:
         label = next((row.label for row in self.rows if row.reference), self.reference)
         return f"{label} minus arm"
 
+    @property
+    def scored(self) -> bool:
+        """Whether any arm has a score."""
+        return any(row.cells for row in self.rows)
+
 
 def build(
     arms: Sequence[Arm],

@@ -161,13 +161,12 @@ def terminal(comparison: Comparison, width: int = 120) -> str:
         file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False, emoji=False
     )
     console.print(Text(plain(comparison.heading)))
-    headings = form_headings(comparison)
-    forms = [form_cells(row, comparison) for row in comparison.rows]
-    columns = [[(heading, [cells[place] for cells in forms])] for place, heading in enumerate(headings)]
-    others = [group for group in columns[1:] if has_value(group[0][1])]
-    forms_shown = blocks(columns[0][0], others, console) if others else []
-    for block in [*blocks(*_scores(comparison), console), *forms_shown]:
+    for block in blocks(*_scores(comparison), console):
         console.print(block)
+    if form := _form_sheet(comparison):
+        columns = [(heading, [line[place] for line in form.lines]) for place, heading in enumerate(form.headings)]
+        for block in blocks(columns[0], [[column] for column in columns[1:]], console):
+            console.print(block)
     if has_data(comparison):
         console.print(
             rich_table(data_headings(comparison), [data_cells(row, comparison) for row in comparison.rows], width)
@@ -190,9 +189,15 @@ def _scores(comparison: Comparison) -> tuple[Column, list[list[Column]]]:
         (plain(comparison.difference_heading), [difference_cell(row) for row in comparison.rows]),
         ("detectable", [detectable_cell(row, comparison) for row in comparison.rows]),
     ]
-    scored = any(row.cells for row in comparison.rows)
-    shown_closing = [column for column in closing if has_value(column[1]) or not scored]
+    shown_closing = [column for column in closing if has_value(column[1]) or not comparison.scored]
     return ("Arm", [label(row, comparison) for row in comparison.rows]), [*columns, shown_closing]
+
+
+def _form_sheet(comparison: Comparison) -> Sheet | None:
+    """Return the table with the headings `form_headings`, without the columns in which no arm has a value. Return None
+    if no arm has scores."""
+    lines = [form_cells(row, comparison) for row in comparison.rows]
+    return Sheet("", tuple(form_headings(comparison)), lines).filled() if comparison.scored else None
 
 
 # -- markdown ---------------------------------------------------------------------------------------------------------
@@ -203,26 +208,24 @@ def sheets(comparison: Comparison) -> list[Sheet]:
     scores and the form of the answers. The third has the training data and their cost, if anything is known of them.
     The last sheet also has the notes."""
     shown = names(comparison.tasks)
-    found = [
-        Sheet(
-            comparison.heading,
-            ("Arm", *(shown[task] for task in comparison.tasks), "Mean", comparison.difference_heading, "Detectable"),
+    scores = Sheet(
+        comparison.heading,
+        ("Arm", *(shown[task] for task in comparison.tasks), "Mean", comparison.difference_heading, "Detectable"),
+        [
             [
-                [
-                    label(row, comparison),
-                    *score_cells(row, comparison.tasks, comparison),
-                    mean_cell(row),
-                    difference_cell(row),
-                    detectable_cell(row, comparison),
-                ]
-                for row in comparison.rows
-            ],
-            name="table",
-        )
-    ]
-    if any(row.cells for row in comparison.rows):
-        forms = [form_cells(row, comparison) for row in comparison.rows]
-        found = [found[0].filled(), Sheet("", tuple(form_headings(comparison)), forms).filled()]
+                label(row, comparison),
+                *score_cells(row, comparison.tasks, comparison),
+                mean_cell(row),
+                difference_cell(row),
+                detectable_cell(row, comparison),
+            ]
+            for row in comparison.rows
+        ],
+        name="table",
+    )
+    found = [scores.filled() if comparison.scored else scores]
+    if form := _form_sheet(comparison):
+        found.append(form)
     if has_data(comparison):
         found.append(Sheet("", data_headings(comparison), [data_cells(row, comparison) for row in comparison.rows]))
     return [*found[:-1], replace(found[-1], notes=notes(comparison))]
