@@ -8,7 +8,7 @@ The setting `model.send` decides what is sent: the prompt's tokens (the same tha
 the prompt as text, or the conversation. If text is sent, the server tokenises it, and the field `add_special_tokens`
 tells the server whether to add a beginning-of-text token. A conversation that ends with the start of the reply is sent
 with `continue_final_message`. vLLM supports both fields; SGLang supports only `continue_final_message`. If the server
-refuses a request, its reply is a Refusal, and the run goes on.
+refuses a request, its reply is a Refusal, and the run continues.
 """
 
 from __future__ import annotations

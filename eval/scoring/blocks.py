@@ -111,7 +111,7 @@ def parsed(text: str, fault: list[int] | None = None) -> ast.Module | None:
 def session(text: str) -> str:
     """Return the commands of an interactive Python session, without prompts and output.
 
-    A text that is no such session is returned unchanged.
+    Any other text is returned unchanged.
     """
     if not text.lstrip().startswith(">>>"):
         return text

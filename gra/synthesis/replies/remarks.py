@@ -45,7 +45,7 @@ def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str
 
 
 class Remarks:
-    """Finds remarks on calls while the run goes on. Each remark is returned once per model."""
+    """Finds remarks on calls during the run. Each remark is returned once per model."""
 
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()
