@@ -30,8 +30,9 @@ N = 14  # items of each
 FILES = ("scores.json", "samples.parquet")
 _CHILD = (
     "import json, sys, time; from pathlib import Path; from transformers import GenerationMixin; from gra.eval import stage\n"
-    "generate = GenerationMixin.generate\n"
-    "GenerationMixin.generate = lambda *a, **k: (time.sleep(0.3), generate(*a, **k))[1]\n"
+    "generate, batches = GenerationMixin.generate, iter(range(5))\n"  # the sixth batch never comes: the kill cannot be late
+    "wait = lambda: None if next(batches, None) is not None else time.sleep(600)\n"
+    "GenerationMixin.generate = lambda *a, **k: (wait(), generate(*a, **k))[1]\n"
     "stage.run(json.loads(sys.argv[1]), {}, Path(sys.argv[2]))"
 )
 
@@ -163,11 +164,12 @@ def test_killed_in_the_middle_it_makes_only_what_is_missing(
 def test_killed_while_a_server_answers_it_asks_only_what_was_not_kept(
     tiny_chat_model: Path, world: Path, tmp_path: Path
 ) -> None:
-    in_time: list[str] = []
+    killed = asyncio.Event()
 
-    async def slowly(_request: web.Request, body: dict[str, Any], _n: int) -> web.StreamResponse:
+    async def slowly(_request: web.Request, body: dict[str, Any], n: int) -> web.StreamResponse:
         await asyncio.sleep(0.1)
-        in_time.append(json.dumps(body["prompt"]))
+        if n >= 12:  # the rest waits for the kill, which so cannot be late
+            await killed.wait()
         return web.json_response(says(said_to(body)))
 
     output = tmp_path / "out"
@@ -175,6 +177,7 @@ def test_killed_while_a_server_answers_it_asks_only_what_was_not_kept(
         model = {"path": str(tiny_chat_model), "backend": "server", "base_url": site.url, "name": "m"}
         settings = config(world, model, concurrency=3)
         killed_when(lambda: kept(output) >= 8, settings, output)
+        killed.set()
         before, asked = kept(output), Counter(json.dumps(body["prompt"]) for body in site.bodies)
         stage.run(settings, {}, output)
         again = Counter(json.dumps(body["prompt"]) for body in site.bodies) - asked
