@@ -173,8 +173,8 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
         return [
             Problem(
                 "student.model",
-                "no student: neither student.model nor a student folder as input",
-                "set student.model=HUB_ID_OR_FOLDER, or student_folder=DIR, made by a step `student`",
+                "no model to fine-tune: student.model and student_folder are null",
+                "set student.model=HUB_ID_OR_FOLDER; student_folder is only for the folder of an experiment's step `student`",
             )
         ]
     elif not (folder := Path(student.model).expanduser()).exists() and _is_path(student.model):

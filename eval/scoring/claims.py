@@ -108,10 +108,10 @@ def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
 
 
 def sentences(text: str) -> list[set[int]]:
-    """Return, for each sentence of `text`, the indices of the options that it mentions without denying or dropping
-    them.
+    """For each sentence of `text`, return the indices of the answer options that the sentence names, except those that
+    it rejects ("not B") or takes back ("B, no, C").
 
-    `text`: a reply's marked text, as `mentions.marked` returns it.
+    `text`: a reply in which `mentions.marked` has replaced each mention of an option by a character.
     """
     every = claims(text)
     return [

@@ -163,7 +163,7 @@ def names() -> set[str]:
 def members(name: str) -> Members | None:
     """Return the single tasks and the groups that a name stands for. It can name a task, a group or a tag.
 
-    Return None for an unknown name, and for a group whose YAML contains its tasks instead of naming them.
+    Return None for an unknown name, and for a group whose YAML defines its tasks inline instead of listing their names.
     """
     path = find(name)
     if path is not None:

@@ -37,7 +37,7 @@ def train(
         output: the model folder. If it is unfinished, training resumes from a checkpoint. If it is finished, it is
             returned at once.
         sft: the training recipe, a file of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
-        seed: seed of the order of samples and of dropout. On a GPU, two runs may still differ bit by bit.
+        seed: seed of the order of samples and of dropout. On a GPU, two runs with the same seed may still not be bitwise identical.
         config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
 
     Returns:

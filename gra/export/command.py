@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def fault(form: str, name: str, *, preferences: bool) -> tuple[str, str, str] | None:
-    """PURE: check the command's arguments, and return None if they are valid. Otherwise return three texts: the option
+    """Check the command's arguments, without I/O. Return None if they are valid, and otherwise three texts: the option
     at fault, what is wrong, and what to do.
 
     `name` must be a valid file name. If `preferences` is true, the format `form` must support preference pairs.

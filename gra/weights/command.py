@@ -104,7 +104,7 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
             problems.append(
                 Problem(
                     name,
-                    "weights that can be fetched are those in a pool's file, and none lists a model of this name",
+                    "no pool file (conf/pool/*.yaml) lists a model of this name, and only listed models can be fetched",
                     remedy,
                 )
             )

@@ -132,7 +132,8 @@ def run_in_folder(
     output: Path,
     patience_s: float | None = None,
 ) -> Result:
-    """Return the result in the folder `output`. If it is not finished, first make it, or resume an unfinished run.
+    """Return the finished result that the folder `output` holds. If there is none, first run the stage, or resume the
+    unfinished run that the folder holds.
 
     The commands of single stages call this function. If `output` was made with another configuration, StoreError is
     raised. Its message lists the differences.

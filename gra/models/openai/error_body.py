@@ -130,7 +130,7 @@ def _read(error: Any, around: Mapping[str, Any]) -> tuple[int | None, str]:
 
 def blocked_by(body: Mapping[str, Any]) -> str:
     """Return the server's word for the reason why a filter blocked the prompt or the answer. Return "" if the body
-    reports no filter outside its choices."""
+    reports no filter, or only one inside its list `choices`."""
     feedback = body.get("promptFeedback") or body.get("prompt_feedback")
     if isinstance(feedback, Mapping):  # Google
         reason = feedback.get("blockReason") or feedback.get("block_reason")

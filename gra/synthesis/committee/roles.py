@@ -17,7 +17,7 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can have each role. Each of the models listed for a role has it equally often. `adjudicator`:
+    """The models that can have each role. Over all samples, a role goes equally often to each model listed for it. `adjudicator`:
     empty if the synthesis has no adjudicator. `checkers`: the models that check instructions."""
 
     generator: tuple[str, ...]

@@ -58,7 +58,7 @@ def _stem(name: str) -> str:
 
 
 def unused(files: Iterable[str], known: Sequence[str], included: Iterable[str]) -> list[str]:
-    """PURE: return the names in `files` that look like prompt files but are not used. `known`: the names of the files
+    """Return the names in `files` that look like prompt files but are not used. `known`: the names of the files
     that an edition can have. `included`: the names of the files that templates include."""
     used = {*known, *included}
     return [
