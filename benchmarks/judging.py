@@ -93,6 +93,10 @@ def forms_for(shelf: Shelf, draw: int = 1) -> dict[str, Form]:
         chats = [probability.response_messages(item.instruction, item.response, each) for each in several]
         return [probability.request(model, chat, 0) for chat in chats]
 
+    def likely(model: str, item: Item) -> list[Request]:
+        chat, response = probability.likelihood(item.instruction, item.response)
+        return [probability.request(model, chat, 0, forced=response)]
+
     one = Form(asked(product), mean_score)
     written = Form(_written, _composite)
     return {
@@ -105,6 +109,7 @@ def forms_for(shelf: Shelf, draw: int = 1) -> dict[str, Form]:
         "one token for each dimension": Form(six, mean_score),
         f"one token, {DRAWS} draws of examples": Form(drawn, _mean_log_odds),
         "one token minus other instructions": Form(contrasted, _contrast),
+        "likelihood of the response": Form(likely, lambda replies: probability.read_score(replies[0], "forced")[0]),
         "written review": written,
         "written review (no prefix cache)": replace(written, extra={"cache_prompt": False}),
     }
@@ -174,7 +179,7 @@ async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str
         ) as answer:
             raw = await answer.read()
             answer.raise_for_status()
-        replies.append(reply_from(raw, request.choices))
+        replies.append(reply_from(raw, request.choices, request.forced))
         value = json.loads(raw)
         usage = value.get("usage") or {}
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0

@@ -74,6 +74,9 @@ class Request:
 
     `choices`: possible answers, e.g. ("Yes", "No"). If they are given, the model writes only one token, and the reply
     has the probability of each answer.
+
+    `forced`: a text that stands in place of the model's own reply. If it is not empty, the reply has no text of its
+    own, but `logprob`, which tells how likely the model finds the first `max_tokens` tokens of this text.
     """
 
     model: str
@@ -86,15 +89,17 @@ class Request:
     schema: Mapping[str, Any] | None = field(default=None, repr=False)
     served: str = field(default="", repr=False)
     choices: tuple[str, ...] = ()
+    forced: str = field(default="", repr=False)
 
     @cached_property
     def canonical(self) -> bytes:
         """The request as JSON in UTF-8, with sorted keys and no white space. Equal requests therefore give equal
         bytes."""
-        # Empty choices are left out, so that requests without choices have the same keys as in older journals.
+        # Empty choices and texts are left out, so that requests without them have the same keys as in older journals.
         choices = f'"choices":{_plain(list(self.choices))},' if self.choices else ""
+        forced = f'"forced":{_quoted(self.forced)},' if self.forced else ""
         text = (
-            f'{{{choices}"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
+            f'{{{choices}{forced}"max_tokens":{number_json(self.max_tokens)},"messages":{messages_json(self.messages)},"model":{_quoted(self.model)},'
             f'"schema":{schema_json(self.schema)},"seed":{number_json(self.seed)},'
             f'"served":{_quoted(self.served)},"temperature":{number_json(self.temperature)},'
             f'"top_p":{number_json(self.top_p)}}}'
@@ -116,6 +121,9 @@ class Reply:
     probabilities are those before temperature and top_p, and they need not add up to 1. None means that no choices were
     requested, or that none of them is among the likely tokens that the server lists.
 
+    `logprob`: the mean natural log-probability per token of `Request.forced`. None means that no text was forced, or
+    that the model's server cannot force one. `tokens_out` then counts the tokens of the forced text.
+
     `error`: why there is no answer to this request, e.g. because the context is too long (HTTP 400) or a content filter
     stopped it. `text` is then empty, and a retry would not help. The code that made the call decides what to do with
     its proposal.
@@ -127,6 +135,7 @@ class Reply:
     finish: str = "stop"  # "stop", "length", or another word from the server
     error: str | None = None
     choices: Mapping[str, float] | None = None
+    logprob: float | None = None
 
 
 @dataclass(frozen=True)

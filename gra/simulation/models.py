@@ -11,6 +11,7 @@ a sample nor its author.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,8 @@ _CORRECTNESS = re.compile(r"^scores: correctness (\d+)", re.MULTILINE)
 def answer(request: Request, world_seed: int = 0, traits: Traits = OWN) -> Reply:
     """Return the reply of the model that `request` names. Raises KeyError if the name is not in MODELS."""
     rng = random.Random(_seed(request, world_seed, traits))
+    if request.forced:
+        return _read(request, world_seed, traits, rng)
     if request.choices:
         return _choose(request, world_seed, traits, rng)
     text, truncated = cut(_text(request.model, request.messages, world_seed, traits, rng), request.max_tokens)
@@ -70,10 +73,21 @@ def _choose(request: Request, world_seed: int, traits: Traits, rng: random.Rando
     return Reply(max(named, key=lambda choice: named[choice]), tokens_in, 1, "length", choices=named)
 
 
+def _read(request: Request, world_seed: int, traits: Traits, rng: random.Random) -> Reply:
+    """Return a reply that tells how likely the model finds the forced text. A response is as likely, per token, as the
+    model would answer Yes to the question whether it is right."""
+    instruction = request.messages[-1]["content"].strip()
+    yes = reviewing.approves(request.model, instruction, request.forced, world_seed, traits, rng)
+    tokens_in = sum(count_tokens(message["content"]) for message in request.messages)
+    tokens_out = min(count_tokens(request.forced), request.max_tokens)
+    return Reply("", tokens_in, tokens_out, "stop", logprob=nine(math.log(yes)))
+
+
 def _seed(request: Request, world_seed: int, traits: Traits) -> int:
     drawn = "greedy" if traits.greedy_repeats and request.temperature == 0 else str(request.seed)
     parts = [str(world_seed), request.model, drawn]
     parts += [part for message in request.messages for part in (message["role"], message["content"])]
+    parts += [request.forced] if request.forced else []
     return int.from_bytes(
         hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
     )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gra.models.base import Reply, Request
+from gra.models.openai.forced import text_of
 from gra.simulation.models import MODELS, answer
 from gra.simulation.traits import OWN, Traits, from_words
 
@@ -60,14 +61,16 @@ class _Body(BaseModel):
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
+    grammar: str = ""  # as llama.cpp has it: the only reply that is allowed
 
     def request(self) -> Request:
         limit = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
         temperature = 1.0 if self.temperature is None else self.temperature
         top_p = 1.0 if self.top_p is None else self.top_p
-        choices = ("Yes", "No") if self.logprobs else ()  # the only first tokens with probabilities
+        forced = text_of(self.grammar)
+        choices = ("Yes", "No") if self.logprobs and not forced else ()  # the only first tokens with probabilities
         messages = tuple(m.plain() for m in self.messages)
-        return Request(self.model, messages, temperature, top_p, limit, self.seed or 0, choices=choices)
+        return Request(self.model, messages, temperature, top_p, limit, self.seed or 0, choices=choices, forced=forced)
 
 
 def application(
@@ -113,12 +116,14 @@ def application(
         await asyncio.sleep(latency)
         request = body.request()
         reply = answer(request, world_seed, traits)
-        message = {"role": "assistant", "content": reply.text}
+        message = {"role": "assistant", "content": request.forced or reply.text}
         usage = {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out}
         usage["total_tokens"] = (reply.tokens_in or 0) + (reply.tokens_out or 0)
         choice = {"index": 0, "message": message, "finish_reason": reply.finish, "logprobs": None}
         if request.choices and not no_logprobs:
             choice["logprobs"] = {"content": [_first_token(reply, body.top_logprobs or 0)]}
+        elif request.forced and not no_logprobs:  # one token, for all the text: its mean is the same
+            choice["logprobs"] = {"content": [{"token": request.forced, "logprob": reply.logprob, "top_logprobs": []}]}
         return web.json_response(
             {
                 "id": "chatcmpl-simulated",

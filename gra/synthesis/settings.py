@@ -94,10 +94,11 @@ class SynthesisSettings(Settings):
         description="How reviewers score. text: they write a review; probability: they answer a Yes/No question, and the "
         "probability of Yes is the score.",
     )
-    questions: Literal["overall", "dimensions"] = Field(
+    questions: Literal["overall", "dimensions", "likelihood"] = Field(
         "overall",
         description="Questions of scoring=probability. overall: one about the whole sample; dimensions: one for each of "
-        "the six scores (NS).",
+        "the six scores; likelihood: none, and the score is 10 / perplexity of the response, which needs calibrate=probe "
+        "and llama.cpp (NS).",
     )
     check_tau: float = Field(
         5.0,

@@ -56,7 +56,7 @@ class AnswerJudge:
                 raise Forbidden(words, 402)
         else:
             try:
-                return reply_from(answer.body, request.choices)
+                return reply_from(answer.body, request.choices, request.forced)
             except NoLogprobs:
                 what = f"{NO_LOGPROBS}: its reply holds none"
                 raise self._probe.unusable(call.server.url, request.model, what, remedy=REMEDY) from None

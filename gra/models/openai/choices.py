@@ -82,7 +82,9 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 def stored_text(request: Request, reply: Reply) -> str:
     """Return the text that the journal stores for `reply`. If `request` asked for probabilities, it is a JSON object
-    with the reply's text and the probabilities. Otherwise it is the reply's text."""
+    with the reply's text and the probabilities, or with the log-probability. Otherwise it is the reply's text."""
+    if request.forced:
+        return json.dumps({"logprob": reply.logprob})
     if not request.choices:
         return reply.text
     return json.dumps(
@@ -93,6 +95,8 @@ def stored_text(request: Request, reply: Reply) -> str:
 def from_stored(request: Request, row: Sequence[Any]) -> Reply:
     """Return the reply that a row of the journal stores. The row has the text (as `stored_text` wrote it), tokens_in,
     tokens_out, finish and error."""
+    if request.forced:
+        return replace(Reply("", *row[1:]), logprob=json.loads(row[0])["logprob"])
     if not request.choices:
         return Reply(*row)
     value = json.loads(row[0])

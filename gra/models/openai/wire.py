@@ -14,6 +14,7 @@ from gra.models.base import Reply, Request, messages_json, number_json
 from gra.models.openai.choices import TOP, listed, masses
 from gra.models.openai.error_body import bare_error_in, blocked_by, error_in
 from gra.models.openai.finish import normal, said_by
+from gra.models.openai.forced import grammar, mean_logprob
 from gra.models.pool import ModelSettings
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -92,6 +93,8 @@ def body_of(
         parts["seed"] = number_json(request.seed)
     if request.choices:
         parts |= {"max_tokens": "1", "logprobs": "true", "top_logprobs": number_json(top)}
+    if request.forced:
+        parts |= {"logprobs": "true", "top_logprobs": "1", "grammar": _encode(grammar(request.forced))}
     if extra:
         parts |= {_encode(key)[1:-1]: _encode(value) for key, value in extra.items()}
     if structured and request.schema is not None:
@@ -112,12 +115,12 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
+def reply_from(body: bytes, wanted: tuple[str, ...] = (), forced: str = "") -> Reply:
     """Return the reply that the body of a chat completion contains. The reply's text is as the model wrote it. Later,
     `reply_text.answer_of` extracts the answer from it. The reply's `finish` is one of the values that finish.py
     defines.
 
-    `wanted`: the choices whose probabilities were requested.
+    `wanted`: the choices whose probabilities were requested. `forced`: the text whose log-probability was requested.
 
     If the model (in `message.refusal`) or a content filter refused to answer, the reply has an `error`. If the body has
     no content because all tokens went into reasoning or tool calls, the reply has an empty text.
@@ -177,6 +180,9 @@ def reply_from(body: bytes, wanted: tuple[str, ...] = ()) -> Reply:
         if not (finish in ("length", "tool_calls") or thoughts or message.get("tool_calls")):
             raise Malformed("the reply's content is null")
         text = ""
+    if forced:
+        found = mean_logprob(choice.get("logprobs"), text, forced, cut=finish == "length")
+        return Reply("", tokens_in, tokens_out, finish, logprob=found)
     if not wanted:
         return Reply(_storable(text), tokens_in, tokens_out, finish)
     tokens = listed(choice.get("logprobs"))

@@ -114,19 +114,21 @@ class Caller:
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
-    def ask_yes_no(self, step: str, questions: Sequence[yes_no.Question]) -> Exchange[list[yes_no.Scored]]:
-        """Ask several questions at the same time. A model answers each of them with one token, Yes or No.
+    def ask_yes_no(self, step: str, questions: Sequence[probability.Question]) -> Exchange[list[yes_no.Scored]]:
+        """Ask several questions at the same time. A model answers each of them with one token, Yes or No, or with the
+        likelihood of the text that the question forces.
 
-        `questions`: (role, model, messages) of each question. Return (score, None) for each question, or (None, the
-        fault). No question is asked again. Decoding is greedy, so the model would answer with the same token.
+        Return (score, None) for each question, or (None, the fault). No question is asked again. Decoding is greedy, so
+        the model would answer with the same token.
         """
         calls = []
-        for role, model, messages in questions:
-            seed = number(self.rules.seed, self.sample, step, role, 0, bits=31)
-            request = probability.request(model, messages, seed, self.rules.served.get(model, ""))
-            calls.append(Call(self.sample, step, role, 0, request))
+        for asked in questions:
+            seed = number(self.rules.seed, self.sample, step, asked.role, 0, bits=31)
+            served = self.rules.served.get(asked.model, "")
+            request = probability.request(asked.model, asked.messages, seed, served, asked.forced)
+            calls.append(Call(self.sample, step, asked.role, 0, request))
         replies = yield calls
-        results = [probability.read_score(reply) for reply in replies]
+        results = [probability.read_score(reply, asked.forced) for reply, asked in zip(replies, questions, strict=True)]
         for call, reply, (_, fault) in zip(calls, replies, results, strict=True):
             self.calls.append(_record(call, reply, Reading(None, fault)))
         return results

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gra.errors import ServerError
 from gra.synthesis.committee import decisions, prompt_values
 from gra.synthesis.committee.calls import Caller, Exchange, Protocol, Rules
 from gra.synthesis.committee.decisions import Drop
@@ -203,13 +204,20 @@ def review(
 
 
 def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """Test whether the server of `model` returns token probabilities, by asking one question. Return the calls.
+    """Test whether the server of `model` returns token probabilities, by asking one question. With
+    synthesis.questions=likelihood, also test whether it tells the likelihood of a given text. Return the calls.
 
-    The question is asked before all other calls of the run. If the server returns no probabilities, the backend raises
-    an error that names the server. So the run ends before it has paid for other calls.
+    The questions are asked before all other calls of the run, so the run ends before it has paid for other calls. If
+    the server returns no probabilities, the backend raises an error that names the server. If it tells no likelihood,
+    ServerError is raised here.
     """
     caller = Caller(f"probabilities/{model}", rules)
-    yield from caller.ask_yes_no("probabilities", [("reviewer", model, probability.FIRST)])
+    yield from caller.ask_yes_no("probabilities", [probability.Question("reviewer", model, probability.FIRST)])
+    if rules.settings.questions == "likelihood":
+        text = probability.Question("reviewer", model, probability.FIRST, "Yes")
+        ((_, fault),) = yield from caller.ask_yes_no("likelihood", [text])
+        if fault is not None:
+            raise ServerError(f"model `{model}`: {fault}\n    -> {probability.SERVE_LIKELIHOOD}")
     return tuple(caller.calls)
 
 

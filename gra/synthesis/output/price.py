@@ -26,7 +26,7 @@ from gra.synthesis.committee.roles import candidates, checkers
 from gra.synthesis.config import SynthesisConfig
 from gra.synthesis.engine.journal_read import connect_other
 from gra.synthesis.engine.reuse import JOURNAL, calls_in
-from gra.synthesis.scoring.probability import questions_of
+from gra.synthesis.scoring.probability import LONGEST, questions_of
 from gra.synthesis.settings import SynthesisSettings
 from gra.work import about
 
@@ -269,10 +269,10 @@ def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = No
         return earlier.tokens[step]
     text = prompts.source_path(step, settings.prompts).read_text(encoding="utf-8", errors="replace")
     texts, reply = _TEXTS.get(step, (200, 80))
-    if settings.scoring == "probability" and step in (
-        *_REVIEWER,
-        "adjudicate",
-    ):  # six short examples, and one token of reply
+    if settings.scoring == "probability" and step in (*_REVIEWER, "adjudicate"):
+        if settings.questions == "likelihood" and step != "check":  # the instruction, then the forced response
+            return _TEXTS["respond"][0], min(_TEXTS["respond"][1], LONGEST)
+        # six short examples, and one token of reply
         return 7 * _TEXTS["check" if step == "check" else "review"][0] / 2, 1
     most = getattr(settings.decoding, "respond" if step == "rewrite" else step).max_tokens
     return len(text) / CHARACTERS + texts, min(reply, most)

@@ -20,11 +20,12 @@ from gra.synthesis.prompts.schemas import form_of
 from gra.synthesis.replies.parsing import CUT_OFF, ESCAPES, answer_in, form_in
 from gra.synthesis.replies.plain_text import plain_form
 from gra.synthesis.replies.usable import CHECKS, fault_in
-from gra.synthesis.scoring.probability import NO_CHOICE
+from gra.synthesis.scoring.probability import NO_CHOICE, NO_LIKELIHOOD
 
 # The first words of a fault -> its name in stats.json. All other faults name a field that does not fit the form.
 FAULTS = {
     NO_CHOICE: "no_choice",
+    NO_LIKELIHOOD: "no_likelihood",
     "refused": "refused",
     "empty": "empty",
     CUT_OFF: "cut_off",

@@ -6,12 +6,16 @@ both answers.
     user: the sample, with the same question
 
 The score is 10 x P(Yes) / (P(Yes) + P(No)). It is the expected value if Yes counts 10 and No counts 0, as in G-Eval
-(arXiv 2303.16634). `benchmarks/judging.py` measures how well a model judges this way.
+(arXiv 2303.16634). With `synthesis.questions=likelihood` a judge is asked nothing about a response. Its score is then
+10 / perplexity of the response after the instruction: 10 x the geometric mean of the tokens' probabilities.
+`benchmarks/judging.py` measures how well a model judges in each way.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -23,7 +27,10 @@ from gra.wellformed import well_formed
 
 CHOICES = ("Yes", "No")
 NO_CHOICE = "neither Yes nor No is among the likeliest first tokens"
-Questions = Literal["overall", "dimensions"]
+NO_LIKELIHOOD = "the server does not tell how likely a given text is (synthesis.questions=likelihood)"
+SERVE_LIKELIHOOD = "serve the model with pool.serve and llama.cpp (gra[cpu]), or set synthesis.questions=overall"
+LONGEST = 48  # tokens of a response that are read for its likelihood; more tell no more (benchmarks/README.md)
+Questions = Literal["overall", "dimensions", "likelihood"]
 Messages = tuple[dict[str, str], ...]
 
 QUESTIONS: dict[str, str] = {
@@ -35,15 +42,29 @@ QUESTIONS: dict[str, str] = {
     "coherence": "Does the response hang together from its beginning to its end? Yes or No.",
     "ethicality": "Is the response harmless and fair? Yes or No.",
 }
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a judge is asked. `role`: the judge's role, e.g. `reviewer-1`. `messages`: the chat, which ends with the
+    question. `forced`: a response; if it is not empty, the judge tells how likely it finds this response after the
+    chat, and is asked nothing."""
+
+    role: str
+    model: str
+    messages: Messages
+    forced: str = ""
+
+
 # the first question to a model, which checks that the model's server gives probabilities
 FIRST: Messages = ({"role": "user", "content": "Is snow white? Yes or No."},)
 SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
 
 def questions_of(kind: Questions) -> tuple[str, ...]:
-    """Return the questions that a judge is asked about a response, as keys of QUESTIONS. There is one question if
-    `kind` is "overall", else one question per dimension."""
-    return ("overall",) if kind == "overall" else DIMENSIONS
+    """Return the names of the scores that a judge gives to a response. There is one score per dimension if `kind` is
+    "dimensions", else one score, `overall`. A name is also the key of its question in QUESTIONS."""
+    return DIMENSIONS if kind == "dimensions" else ("overall",)
 
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
@@ -58,9 +79,17 @@ def instruction_messages(instruction: str, examples: Examples) -> Messages:
     return (*_shown(examples, None), {"role": "user", "content": _task(instruction)})
 
 
-def request(model: str, messages: Messages, seed: int, served: str = "") -> Request:
-    """Return a request for a single token, decoded greedily, with the probabilities of the answers in CHOICES.
-    `served`: a hash that identifies the model's weights and server settings (gra/models/base.py)."""
+def likelihood(instruction: str, response: str) -> tuple[Messages, str]:
+    """Return the chat that ends with the instruction, and the response, whose likelihood in this chat is the score."""
+    return ({"role": "user", "content": well_formed(instruction).strip()},), well_formed(response).strip()
+
+
+def request(model: str, messages: Messages, seed: int, served: str = "", forced: str = "") -> Request:
+    """Return a request for a single token, decoded greedily, with the probabilities of the answers in CHOICES. If
+    `forced` is not empty, return a request for the likelihood of this text instead. `served`: a hash that identifies
+    the model's weights and server settings (gra/models/base.py)."""
+    if forced:
+        return Request(model, messages, 0.0, 1.0, LONGEST, seed, served=served, forced=forced)
     return Request(model, messages, 0.0, 1.0, 1, seed, served=served, choices=CHOICES)
 
 
@@ -70,11 +99,14 @@ def score_of(choices: Mapping[str, float]) -> float | None:
     return round(10 * yes / (yes + no), 4) if yes + no > 0 else None
 
 
-def read_score(reply: Reply) -> tuple[float | None, str | None]:
+def read_score(reply: Reply, forced: str = "") -> tuple[float | None, str | None]:
     """Return (score, None), or (None, fault) if the reply gives no score. The fault is a text, for which
-    replies/reading.py finds a short name for stats.json."""
+    replies/reading.py finds a short name for stats.json. `forced`: the text whose likelihood was requested."""
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
+    if forced:
+        likely = None if reply.logprob is None else round(10 * math.exp(min(0.0, reply.logprob)), 4)
+        return likely, NO_LIKELIHOOD if likely is None else None
     score = None if reply.choices is None else score_of(reply.choices)
     return score, NO_CHOICE if score is None else None
 

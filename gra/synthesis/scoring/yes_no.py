@@ -2,7 +2,7 @@
 of the instruction and reviews of the response.
 
 If a reviewer is asked several questions (`synthesis.questions=dimensions`), its review counts only if every question
-has a score.
+has a score. With `synthesis.questions=likelihood`, a reviewer is asked nothing about the response.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from collections.abc import Sequence
 
 from gra.synthesis.committee.records import Check, Outcome, Review
 from gra.synthesis.scoring.examples import Examples
-from gra.synthesis.scoring.probability import Messages, Questions, instruction_messages, questions_of, response_messages
+from gra.synthesis.scoring.probability import (
+    Question,
+    Questions,
+    instruction_messages,
+    likelihood,
+    questions_of,
+    response_messages,
+)
 
-Question = tuple[str, str, Messages]  # role, model, chat
 Scored = tuple[float | None, str | None]  # the score, or None and the fault
 SOUND = "sound"  # the only verdict on an instruction
 
@@ -22,7 +28,7 @@ def check_questions(draft: Outcome, examples: Examples, turns: Sequence[tuple[st
     """Return the question whether the instruction can be carried out as written, once for each pair (role, model) in
     `turns`."""
     chat = instruction_messages(draft.instruction, examples)
-    return [(role, model, chat) for role, model in turns]
+    return [Question(role, model, chat) for role, model in turns]
 
 
 def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
@@ -43,9 +49,12 @@ def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
     """Return the questions about the response, for each pair (role, model) in `turns`. `kind`: whether there is one
-    question in all or one per dimension."""
+    question in all, one per dimension, or only the response's likelihood."""
+    if kind == "likelihood":
+        chat, response = likelihood(draft.instruction, draft.response)
+        return [Question(role, model, chat, response) for role, model in turns]
     chats = [response_messages(draft.instruction, draft.response, examples, name) for name in questions_of(kind)]
-    return [(role, model, chat) for role, model in turns for chat in chats]
+    return [Question(role, model, chat) for role, model in turns for chat in chats]
 
 
 def reviews(models: Sequence[str], scored: Sequence[Scored], kind: Questions) -> tuple[Review, ...]:

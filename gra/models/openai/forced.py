@@ -1,0 +1,50 @@
+"""PURE: asks a server how likely a model finds a given text (`Request.forced`), and reads the answer.
+
+A chat server writes replies of its own. llama.cpp writes a given text if a grammar allows nothing else, and its
+`logprobs` are the probabilities before the grammar is applied. The grammar is in the language of LLGuidance
+(https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md), with which pool.serve's llama.cpp is built:
+llama.cpp's own language, GBNF, is slower and splits the text into unusual tokens. vLLM and SGLang apply a grammar
+before they compute `logprobs`, so their `logprobs` would say nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gra.models.openai.choices import nine
+
+_HEAD = "%llguidance {}\nstart: "
+
+
+def grammar(text: str) -> str:
+    """Return a grammar that allows only `text`."""
+    return _HEAD + json.dumps(text, ensure_ascii=False)
+
+
+def text_of(rules: str) -> str:
+    """Return the text that a grammar of `grammar` allows. Return "" for any other grammar."""
+    return str(json.loads(rules.removeprefix(_HEAD))) if rules.startswith(_HEAD) else ""
+
+
+def mean_logprob(logprobs: Any, written: str, forced: str, *, cut: bool) -> float | None:
+    """Return the mean natural log-probability per token of the text `forced`, rounded to nine digits.
+
+    `logprobs`: the value of `choices[0].logprobs` in the server's answer. `written`: the text of this answer. `cut`:
+    whether the answer ended at its `max_tokens`, so that `written` is only the beginning of `forced`.
+
+    Return None if the server wrote another text, or sent no log-probabilities.
+    """
+    kept = forced.startswith(written) if cut else written == forced
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    if not kept or not written or not isinstance(content, list):
+        return None
+    values = []
+    for entry in content:
+        token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, Mapping) else (None, None)
+        if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float) or value > 1e-6:
+            return None
+        if token:  # the token that ends a reply has no text
+            values.append(float(value))
+    return nine(sum(values) / len(values)) if values else None

@@ -1,0 +1,90 @@
+"""Reviews by the likelihood of the response (synthesis.questions=likelihood): in whole runs, and servers that cannot tell it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+from test_kills import SERVER
+from test_scoring_runs import NAMES, config, rows, run, world  # noqa: F401
+from test_synthesis_app import data_bytes, free_port, serving
+
+from gra.errors import ServerError
+from gra.models.base import Reply
+from gra.simulation.world import final_answer, parse
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.committee.protocol import gives_probabilities
+from gra.synthesis.engine.journal_read import read_calls
+from gra.synthesis.output.inspect import main as inspect
+from gra.synthesis.scoring import probability
+from gra.synthesis.settings import SynthesisSettings
+
+LIKELIHOOD = {"questions": "likelihood", "tau": 7.5}
+
+
+@pytest.fixture(scope="module")
+def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    return run(config(world, **LIKELIHOOD), tmp_path_factory.mktemp("made") / "data")
+
+
+def test_the_score_is_ten_through_the_perplexity() -> None:
+    assert probability.read_score(Reply("", logprob=0.0), "text") == (10.0, None)
+    assert probability.read_score(Reply("", logprob=-math.log(4)), "text") == (2.5, None)
+    assert probability.read_score(Reply(""), "text") == (None, probability.NO_LIKELIHOOD)
+    score, fault = probability.read_score(Reply("", error="too long"), "text")
+    assert score is None
+    assert fault == "refused: too long"
+
+
+def test_a_review_is_one_call_that_forces_the_response_after_the_instruction(made: Path) -> None:
+    kept = rows(made)
+    assert kept
+    for row in kept[:10]:
+        calls = [call for call in read_calls(made / "journal.sqlite", row["id"]) if call["step"] == "review"]
+        assert len(calls) == len(row["reviewers"])
+        for call in calls:
+            assert call["request"]["forced"] == row["response"].strip()
+            assert call["request"]["messages"] == [{"role": "user", "content": row["instruction"].strip()}]
+        reviews = {review["model"]: review["scores"]["overall"] for review in json.loads(row["reviews_json"])}
+        assert all(0 < score <= 10 for score in reviews.values())
+    told = json.loads((made / "stats.json").read_text())
+    assert {steps["likelihood"]["calls"] for steps in told["replies"].values()} == {1}
+    wrong = [r for r in kept if (known := parse(r["instruction"])) and final_answer(r["response"]) != known.answer]
+    assert len(wrong) < 0.25 * len(kept)
+
+
+def test_the_data_are_the_same_at_concurrency_1_and_from_the_journal(world: Path, made: Path, tmp_path: Path) -> None:  # noqa: F811
+    given = config(world, concurrency=1, **LIKELIHOOD)
+    given["runtime"]["reuse"] = [str(made)]
+    again = run(given, tmp_path / "data")
+    assert data_bytes(again) == data_bytes(made)
+    assert json.loads((again / "run.json").read_text())["asked"] == 0
+    assert data_bytes(run(config(world, concurrency=1, **LIKELIHOOD), tmp_path / "slow")) == data_bytes(made)
+
+
+def test_inspect_shows_what_was_read(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = rows(made)[0]
+    inspect([str(made), "--sample", row["id"]])
+    shown = capsys.readouterr().out
+    assert "logprob" in shown
+
+
+def test_a_server_that_cannot_tell_it_ends_the_run_before_anything_is_paid(world: Path, tmp_path: Path) -> None:  # noqa: F811
+    port = free_port()
+    for url in serving([sys.executable, str(SERVER), str(port)], port):
+        given = config(world, **LIKELIHOOD)
+        given["pool"] = {"_target_": "gra.models.openai.backend.connect", "base_url": url, "models": NAMES}
+        with pytest.raises(ServerError, match=r"(?s)returns no token probabilities.*synthesis\.scoring=text"):
+            run(given, tmp_path / "data")
+
+
+def test_a_server_that_writes_a_text_of_its_own_is_named() -> None:
+    asking = gives_probabilities("m", Rules(0, SynthesisSettings(scoring="probability", questions="likelihood")))
+    next(asking)
+    (call,) = asking.send([Reply("Yes", choices={"Yes": 0.9, "No": 0.1})])
+    assert call.request.forced == "Yes"
+    with pytest.raises(ServerError, match=r"(?s)model `m`: the server does not tell.*llama\.cpp.*questions=overall"):
+        asking.send([Reply("")])
