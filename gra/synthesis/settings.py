@@ -97,8 +97,8 @@ class SynthesisSettings(Settings):
     questions: Literal["overall", "dimensions", "likelihood"] = Field(
         "overall",
         description="Questions of scoring=probability. overall: one about the whole sample; dimensions: one for each of "
-        "the six scores; likelihood: none, and the score is 10 / perplexity of the response, which needs calibrate=probe "
-        "and llama.cpp (NS).",
+        "the six scores; likelihood: none, since the score is 10 / perplexity of the response (NS). Set calibrate=probe "
+        "with likelihood: most of its scores are below 5. It needs pool=small or pool=transformers.",
     )
     check_tau: float = Field(
         5.0,

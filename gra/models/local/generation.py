@@ -87,6 +87,9 @@ class LocalModel:
                 why = f"context too long: {len(prompt)} tokens of prompt, the model takes {self._context}"
                 replies[index] = Reply("", len(prompt), None, "error", why)
         rows = [index for index in range(len(prompts)) if index not in replies]
+        for index in (index for index in rows if requests[index].forced):
+            replies[index] = self._read(prompts[index], requests[index])
+        rows = [index for index in rows if index not in replies]
         if rows:
             wanted = [1 if requests[i].choices else requests[i].max_tokens for i in rows]
             limits = [min(n, (self._context or 1 << 30) - len(prompts[i])) for i, n in zip(rows, wanted, strict=True)]
@@ -149,6 +152,17 @@ class LocalModel:
         )
         tokens: list[list[int]] = output[:, width:].tolist()
         return tokens, rows.first
+
+    @torch.inference_mode()
+    def _read(self, prompt: list[int], request: Request) -> Reply:
+        """Return a reply with the mean log-probability of the forced text. Texts are read one at a time, so that a
+        result does not depend on the other calls of the batch."""
+        text: list[int] = self._tokenizer(request.forced, add_special_tokens=False)["input_ids"]
+        text = text[: min(request.max_tokens, (self._context or 1 << 30) - len(prompt))]
+        ids = torch.tensor([prompt + text], device=self._model.device)
+        logits = self._model(input_ids=ids, logits_to_keep=len(text) + 1).logits[0, -len(text) - 1 : -1]
+        values = logits.double().log_softmax(-1).gather(1, ids[0, -len(text) :, None])
+        return Reply("", len(prompt), len(text), "stop", logprob=nine(float(values.mean())))
 
     def _masses(self, choices: tuple[str, ...], likely: torch.Tensor) -> dict[str, float]:
         """Return the exact probability of each choice: the sum over all tokens of the vocabulary that spell it."""

@@ -167,3 +167,22 @@ def test_transformers_serve_takes_a_schema_and_ignores_it(transformers_serve: An
         assert reply.tokens_out
         with pytest.raises(json.JSONDecodeError):
             json.loads(reply.text)
+
+
+def test_a_given_text_is_as_likely_as_the_models_own_loss_says(tiny_chat_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, model = (kind.from_pretrained(tiny_chat_model) for kind in (AutoTokenizer, AutoModelForCausalLM))
+    asked = [ask(f"Say {i}", tokens=tokens, forced="some given words") for i, tokens in enumerate((48, 48, 3))]
+    together = replies(tiny_chat_model, [*asked, ask("Say it")], at_once=4, batch=4)
+    assert together[:3] == replies(tiny_chat_model, asked)  # not by the batch
+    assert together[3].logprob is None
+    for request, reply in zip(asked, together, strict=False):
+        messages = [dict(message) for message in request.messages]
+        prompt = tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True)["input_ids"]
+        text = tokenizer(request.forced, add_special_tokens=False)["input_ids"][: request.max_tokens]
+        with torch.no_grad():
+            loss = model(torch.tensor([prompt + text]), labels=torch.tensor([[-100] * len(prompt) + text])).loss
+        assert reply.logprob == pytest.approx(-float(loss), rel=1e-4)
+        assert (reply.text, reply.tokens_out) == ("", len(text))

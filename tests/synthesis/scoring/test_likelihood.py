@@ -86,5 +86,5 @@ def test_a_server_that_writes_a_text_of_its_own_is_named() -> None:
     next(asking)
     (call,) = asking.send([Reply("Yes", choices={"Yes": 0.9, "No": 0.1})])
     assert call.request.forced == "Yes"
-    with pytest.raises(ServerError, match=r"(?s)model `m`: the server does not tell.*llama\.cpp.*questions=overall"):
+    with pytest.raises(ServerError, match=r"(?s)model `m`: the server does not tell.*pool=small.*questions=overall"):
         asking.send([Reply("")])
