@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras, paper_hints, texts
+from gra.compare.optional_sheets import optional_sheets, texts
 from gra.compare.options import Options
 from gra.compare.paper.claims_sheet import run_only
 from gra.compare.paper.hints import KEYS
+from gra.compare.paper.sheets import paper_hints
 from gra.compare.reading.evaluated import read
 from gra.compare.report import page as report
 from gra.compare.tables import csv_export, table
@@ -56,7 +57,7 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     write_text(output / "table.tex", render(table.sheets(comparison), "latex"))
     write_text(output / "table.csv", csv_export.csv_text(comparison))
     write_text(output / "report.html", page)
-    further = extras(evaluated, reference, settings)
+    further = optional_sheets(evaluated, reference, settings)
     removed = write_sheets(output, texts(further))
     listed = f"They are in {output / 'claims.md'}."
     shown = [

@@ -58,6 +58,12 @@ class Options(Settings):
         le=100,
         description="Difference in points: print how many items and training runs are needed to detect it; null: do not.",
     )
+
+    @property
+    def bootstrap(self) -> dict[str, Any]:
+        """The options of the bootstrap, as arguments of `statistics.contrasts.contrast`."""
+        return {name: getattr(self, name) for name in ("resamples", "seed", "level", "items_only")}
+
     samples: int | None = Field(
         None,
         ge=0,

@@ -17,10 +17,11 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from gra.compare.arms import Arm, check_arms
-from gra.compare.extras import extras, paper_hints, texts
+from gra.compare.optional_sheets import optional_sheets, texts
 from gra.compare.options import Options, PaperOptions
 from gra.compare.paper.claims_sheet import run_only
 from gra.compare.paper.hints import FLAGS
+from gra.compare.paper.sheets import paper_hints
 from gra.compare.reading.evaluated import REREAD, read
 from gra.compare.reading.folders import is_run, load, split
 from gra.compare.reading.scores import VERIFIED
@@ -116,7 +117,7 @@ def run(given: argparse.Namespace, options: Options) -> None:
         items_only=options.items_only,
         evaluated=evaluated,
     )
-    further = extras(evaluated, reference, options)
+    further = optional_sheets(evaluated, reference, options)
     listed = _write(given.output, comparison, further, options.width) if given.output else ""
     form = given.format or "terminal"
     parts = [_table(comparison, form, options.width)]
