@@ -2,12 +2,14 @@
 
     python -m benchmarks.judging --seeds alpaca_data.json --base-url http://127.0.0.1:8000/v1 --model NAME
     python -m benchmarks.judging ... --forms "one token,one token (no prefix cache),written review" --items 40  # costs
+    python -m benchmarks.judging --seeds conf/seeds/starter.jsonl --format auto --readings results/small results/small/first_run ...
 
 Items: seeds with their own answer, and with a wrong one made by rule (gra/synthesis/probe/items.py), as many of each. The
 seeds are parted by their ids: examples come from one part, items to choose a form by (--part tuning) from another, items to report
-(--part report) from the third. AUC: how often a right answer scores higher than a wrong one, with a 95 % interval by question.
-Tokens and seconds are those of one judgement, one call at a time; tokens computed: what the server says that it did not have in its
-prefix cache (`timings` of llama.cpp, else `cached_tokens`).
+(--part report) from the third. With --readings, the items are samples that models wrote and that all readers call good, or all call
+not good; examples then come from all seeds. AUC: how often a right answer scores higher than a wrong one, with a 95 % interval by
+question. Tokens and seconds are those of one judgement, one call at a time; tokens computed: what the server says that it did not have
+in its prefix cache (`timings` of llama.cpp, else `cached_tokens`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.readings import agreed
+from gra.compare.blind.rates import good
 from gra.models.base import Reply, Request
 from gra.models.openai.wire import body_of, reply_from
 from gra.models.pool import ModelSettings
@@ -168,6 +172,15 @@ def items_of(seeds: Sequence[Seed], part: str, kind: str, count: int) -> list[It
     return by_rule(pairs, count // 2, 0, [kind])
 
 
+def items_read(folders: Sequence[Path]) -> list[Item]:
+    """The samples of these folders' readings; the good ones are right."""
+    found = agreed(folders, lambda line: (str(line["instruction"]), str(line["response"])), good)
+    return [
+        Item(str(n), "good" if right else "not good", str(n), UNKNOWN, *texts, right)
+        for n, (texts, right) in enumerate(found.items())
+    ]
+
+
 async def judge(session: aiohttp.ClientSession, url: str, form: Form, model: str, item: Item) -> dict[str, Any]:
     """The score of one item, and what it took."""
     replies, prompt, computed, written = [], 0, 0, 0
@@ -258,18 +271,24 @@ def main() -> None:
     )
     parser.add_argument("--part", choices=PARTS[1:], default="report")
     parser.add_argument("--items", type=int, default=200)
+    parser.add_argument(
+        "--readings", type=Path, nargs="+", help="folders with readings; in place of --kinds and --part"
+    )
     parser.add_argument("--draw", type=int, default=1, help="which draw of the examples is shown")
     parser.add_argument(
         "--output", type=Path, help="JSON lines, one for each judgement; the same command resumes from it"
     )
     options = parser.parse_args()
     seeds = load_seeds(SeedSettings(path=str(options.seeds), format=options.format, limit=options.limit), 0).seeds
-    records = [Record(s.id, s.instruction, s.response, UNKNOWN, (), "") for s in parted(seeds, "examples")]
+    shown = seeds if options.readings else parted(seeds, "examples")
+    records = [Record(s.id, s.instruction, s.response, UNKNOWN, (), "") for s in shown]
     forms = forms_for(Shelf(0, records), options.draw)
     print(HEAD, flush=True)
     for name in forms if options.forms == "all" else options.forms.split(","):
-        for kind in options.kinds.split(","):
-            items = items_of(seeds, options.part, kind, options.items)
+        for kind in options.kinds.split(",") if not options.readings else ["read"]:
+            items = (
+                items_read(options.readings) if kind == "read" else items_of(seeds, options.part, kind, options.items)
+            )
             found = asyncio.run(measure(options, name, forms[name], items))
             print(row(options.model, name, items, found), flush=True)
 

@@ -21,7 +21,7 @@ from statistics import fmean
 import aiohttp
 
 from benchmarks.judging import Form, judge, log_odds, mean_score
-from gra.compare.blind.files import read_key, read_sheet
+from benchmarks.readings import agreed
 from gra.synthesis.committee.records import Record
 from gra.synthesis.probe.auc import auc
 from gra.synthesis.probe.items import UNKNOWN, Item
@@ -31,7 +31,6 @@ from gra.synthesis.seeds.load import SeedSettings, load_seeds
 
 BEST = (10, 20, 30)
 DRAWS = 6  # of examples, whose answers are also taken together
-SEEDS = ("seeds", "seed_only")  # arms whose instructions no model wrote
 WRITTEN = (  # texts like those that small models write, made up for this benchmark
     "How much 12 more will be after 9 days?",
     "Which of these numbers is the largest?",
@@ -60,14 +59,7 @@ class Question:
 
 def labelled(folders: Sequence[Path]) -> dict[str, bool]:
     """Return whether each instruction is a task, for those that all readers of all folders label alike."""
-    found: dict[str, list[bool | None]] = {}
-    for path in chain.from_iterable(sorted(folder.glob("reading_*_sheet.jsonl")) for folder in folders):
-        sheet = read_sheet(path)
-        key = read_key(path.with_name(path.name.replace("_sheet.jsonl", "_key.json")), sheet)
-        for row in sheet:
-            if not any(owner["arm"] in SEEDS for owner in key[row["place"]]):
-                found.setdefault(row["instruction"], []).append(row["task"])
-    return {text: bool(labels[0]) for text, labels in found.items() if len(set(labels)) == 1 and labels[0] is not None}
+    return agreed(folders, lambda row: str(row["instruction"]), lambda row: row["task"])
 
 
 def forms(records: Sequence[Record]) -> dict[str, list[Question]]:

@@ -66,7 +66,7 @@ def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
     """
     counts: dict[str, dict[str, list[int]]] = {}
     for line in sheet:
-        verdicts = {label: line[label] for label in LABELS} | {"good": _good(line)}
+        verdicts = {label: line[label] for label in LABELS} | {"good": good(line)}
         for owner in key[line["place"]]:
             mine = counts.setdefault(owner["arm"], {label: [0, 0, 0] for label in (*LABELS, "good")})
             for label, verdict in verdicts.items():
@@ -86,7 +86,9 @@ def rates_text(sheet: Sheet, key: Key) -> str:
     )
 
 
-def _good(line: Mapping[str, Any]) -> bool | None:
+def good(line: Mapping[str, Any]) -> bool | None:
+    """Return whether a labelled sample is good: a task that is answered, and right, and no echo. None if a label that
+    would decide it is missing."""
     parts = [line["task"], line["answered"], line["right"], None if line["echo"] is None else not line["echo"]]
     return False if False in parts else None if None in parts else True
 
