@@ -8,8 +8,8 @@ Items: seeds with their own answer, and with a wrong one made by rule (gra/synth
 seeds are parted by their ids: examples come from one part, items to choose a form by (--part tuning) from another, items to report
 (--part report) from the third. With --readings, the items are samples that models wrote and that all readers call good, or all call
 not good; examples then come from all seeds. AUC: how often a right answer scores higher than a wrong one, with a 95 % interval by
-question. Tokens and seconds are those of one judgement, one call at a time; tokens computed: what the server says that it did not have
-in its prefix cache (`timings` of llama.cpp, else `cached_tokens`).
+question. Tokens and seconds are those of one judgement, one call at a time; tokens computed: what the server did not have in its
+prefix cache (`timings` of llama.cpp, else `cached_tokens`).
 """
 
 from __future__ import annotations
