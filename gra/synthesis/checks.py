@@ -11,7 +11,7 @@ from gra.models.parsed_pool import parsed_pool
 from gra.models.pool import check_pool
 from gra.settings import parse
 from gra.synthesis import prompts
-from gra.synthesis.committee.roles import checkers, models_needed
+from gra.synthesis.committee.roles import checkers, models_needed, policy
 from gra.synthesis.config import SynthesisRuntime
 from gra.synthesis.decontamination.sources import check_sources
 from gra.synthesis.prompts import own_folder
@@ -87,11 +87,20 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
             f"{settings.reviewers} reviewer{'s'[: settings.reviewers != 1]} cannot give {settings.min_reviews} reviews"
         )
         problems.append(Problem("synthesis.min_reviews", message, f"set it to {settings.reviewers} or less"))
-    if settings.composite == "correctness" and settings.scoring == "probability" and settings.questions == "overall":
-        message = "correctness needs a score for each dimension, and synthesis.questions=overall asks for one score"
+    if settings.composite == "correctness" and settings.scoring == "probability" and settings.questions != "dimensions":
+        message = (
+            f"correctness needs a score for each dimension, and synthesis.questions={settings.questions} gives one"
+        )
         problems.append(
             Problem("synthesis.composite", message, "set synthesis.questions=dimensions, or another composite")
         )
+    likelihood = settings.review and settings.scoring == "probability" and settings.questions == "likelihood"
+    if likelihood and not policy(settings).distinct:
+        message = (
+            f"with synthesis.roles={settings.roles} a model reviews its own responses, which it always finds likely"
+        )
+        remedy = "set synthesis.questions=overall, or another synthesis.roles"
+        problems.append(Problem("synthesis.questions", message, remedy))
     if settings.composite == "correctness" and settings.calibrate != "none":
         message = "correctness needs a score for each dimension, and a calibrated review has one score"
         problems.append(Problem("synthesis.composite", message, "set synthesis.calibrate=none, or another composite"))

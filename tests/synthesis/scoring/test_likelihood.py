@@ -12,7 +12,7 @@ from test_kills import SERVER
 from test_scoring_runs import NAMES, config, rows, run, world  # noqa: F401
 from test_synthesis_app import data_bytes, free_port, serving
 
-from gra.errors import ServerError
+from gra.errors import ConfigError, ServerError
 from gra.models.base import Reply
 from gra.simulation.world import final_answer, parse
 from gra.synthesis.committee.calls import Rules
@@ -88,3 +88,11 @@ def test_a_server_that_writes_a_text_of_its_own_is_named() -> None:
     assert call.request.forced == "Yes"
     with pytest.raises(ServerError, match=r"(?s)model `m`: the server does not tell.*pool=small.*questions=overall"):
         asking.send([Reply("")])
+
+
+def test_a_model_may_not_review_its_own_responses_by_likelihood(world: Path, tmp_path: Path) -> None:  # noqa: F811
+    with pytest.raises(ConfigError) as raised:
+        run(config(world, **LIKELIHOOD, roles="single", composite="correctness"), tmp_path / "data")
+    told = {problem.key: problem.message for problem in raised.value.problems}
+    assert "reviews its own responses" in told["synthesis.questions"]
+    assert "questions=likelihood gives one" in told["synthesis.composite"]
