@@ -21,7 +21,7 @@ whole experiments:
 on a Slurm cluster:
   gra submit experiment=NAME cluster=slurm ...  queue the steps as jobs and return (--dry-run: only show them)
   gra status [store=DIR] [--json]               show the jobs' states (done, running, waiting, failed), logs, errors
-  gra cancel [store=DIR]                        cancel the queued and running jobs of one store folder
+  gra cancel [store=DIR]                        cancel the queued and running jobs whose results go to store=DIR
 
 single stages, each into a folder (output=DIR):
   gra probe pool=NAME seeds=NAME [key=value ...]  test whether the pool's models can judge, before paying for a run

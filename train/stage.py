@@ -174,7 +174,7 @@ def _student(student: StudentSettings, inputs: Mapping[str, Path | None]) -> lis
             Problem(
                 "student.model",
                 "no model to fine-tune: student.model and student_folder are null",
-                "set student.model=HUB_ID_OR_FOLDER; student_folder is only for the folder of an experiment's step `student`",
+                "set student.model=HUB_ID_OR_FOLDER; leave student_folder unset: only experiments use it",
             )
         ]
     elif not (folder := Path(student.model).expanduser()).exists() and _is_path(student.model):

@@ -138,9 +138,10 @@ def statements(text: str) -> list[str]:
 
 
 def announced(text: str) -> list[tuple[str, bool]]:
-    """Return the texts of `statements`, each with whether only a heading announces it ("Answer:", "### Answer").
+    """Return a pair (text, by_heading) for each of `statements`. `by_heading` is true if the text follows a heading
+    ("Answer:", "### Answer") and no phrase with a verb ("The answer is").
 
-    A heading has no verb. Working can come between a heading and the answer.
+    After a heading, a reply may show calculation steps before it gives the answer.
     """
     marks = sorted([*_ANSWER.finditer(text), *_CHOOSE.finditer(text)], key=lambda mark: mark.start())
     ends = [mark.start() for mark in marks[1:]] + [len(text)]

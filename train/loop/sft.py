@@ -179,8 +179,8 @@ def _refuse_long(student: PreTrainedModel, cutoff: int) -> None:
 def finished(output: Path) -> dict[str, float] | None:
     """Return the metrics if an earlier process has finished this run in the folder `output`, else None.
 
-    An earlier process can have been killed after it wrote metrics.json, its last file, but before it ended. The
-    checkpoints and tokens that it left are removed.
+    An earlier process can have been killed after it wrote metrics.json, its last file, but before it ended. This
+    function then removes the checkpoints and the tokenised data that it left in `output`.
     """
     if not ((output / "metrics.json").is_file() and (output / "model").is_dir()):
         return None

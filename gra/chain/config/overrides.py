@@ -30,8 +30,8 @@ def check_overrides(
     """Return a problem for each override that cannot be applied, and a list of the overrides that can be applied.
 
     An override is a change key=value of the config `config_name`. Each problem has a suggestion. With the list, the
-    caller can compose the config and check the rest of it. If even this config cannot be composed, the list is None.
-    For example, a chosen option may not exist.
+    caller can compose the config and check the rest of it. The list is None if
+    composing fails even with these overrides only, for example because one of them chooses a file that does not exist.
     `config_dir`: a folder with the user's YAML files (Hydra's --config-dir), which take precedence over conf/.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser

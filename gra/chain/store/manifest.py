@@ -98,9 +98,9 @@ def read(folder: Path) -> Manifest:
 def outside_hash(path: Path) -> str:
     """Return the hash of an input that no step of the experiment makes. Such an input is a folder or a file.
 
-    If a stage made the folder, the hash is the fingerprint in the folder's manifest. So two folders that were made with
-    the same config from the same inputs have the same hash. If no stage made the input, or if a file no longer has the
-    size that the manifest records, the hash is computed from the content. Raises OSError, StoreError.
+    If another experiment or a command of one stage made the folder, the hash is the fingerprint in its manifest. So two
+    folders that were made with the same config from the same inputs have the same hash. In any other case, and if a
+    file no longer has the size that the manifest records, the hash is computed from the content. Raises OSError, StoreError.
     """
     if (path / MANIFEST).is_file():
         manifest = read(path)

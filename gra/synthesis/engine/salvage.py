@@ -26,9 +26,9 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
     rows of its write-ahead log, in the order in which they were written.
 
     If several rows have the same key, the last of them is the newest. The caller must check each row, because rows of
-    outdated pages are also yielded. So are rows of other tables with as many columns. The first value of a row is the
-    row id. It is always None here, because SQLite does not store it among the values. `columns`: the number of columns
-    of the wanted table. Raises OSError if the files cannot be read.
+    outdated pages are also yielded, and rows of other tables that have the same number of columns. The table's first
+    column is its row id, in whose place SQLite stores NULL, so the first value of each row is None. `columns`: the
+    number of columns of the wanted table. Raises OSError if the files cannot be read.
     """
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))

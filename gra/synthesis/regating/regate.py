@@ -135,8 +135,8 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
 
 def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
-    """Return the roles that a run with these `settings` would have. They are the recorded roles without the reviewers
-    and the adjudicator that such a run would not have."""
+    """Return the roles that a run with these `settings` would have. They are the recorded roles, without each
+    reviewer that such a run would not have, and without the adjudicator if it would not have one."""
     count = settings.reviewers if settings.review else 0
     return replace(
         recorded,
