@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from gra.errors import EvalError
+from gra.eval.report.clusters import clusters
 from gra.eval.scoring import answers
 from gra.eval.suite.subset import NAMES
 from gra.fileio import atomic_path
@@ -66,10 +67,10 @@ def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: st
     """
     mine = [sample for sample in samples if sample["filter"] == samples[0]["filter"]]
     prefix = "" if subtask == task else f"{subtask}/"
-    clusters = _clusters(task, subtask, mine)
+    found = clusters(task, subtask, mine)
     made = [
         _row(task, subtask, cluster, sample, prefix + name, kind)
-        for sample, cluster, name in zip(mine, clusters, _ids(mine), strict=True)
+        for sample, cluster, name in zip(mine, found, _ids(mine), strict=True)
     ]
     if kind is not None:
         _read_tolerantly(made, mine, kind)
@@ -100,19 +101,6 @@ def _ids(samples: Sequence[Mapping[str, Any]]) -> list[str]:
         if None not in found and len(set(map(str, found))) == len(found):
             return [str(name) for name in found]
     return [str(sample["doc_id"]) for sample in samples]
-
-
-def _clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Return each item's cluster; None if it has none.
-
-    In a group, the cluster is the item's subject (MMLU's `subject`, MATH's `type`), or the leaf task if the item has no
-    subject. In a single task, it is the subject; if all items have the same subject, they have no cluster.
-    """
-    docs = [sample["doc"] for sample in samples]
-    found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]
-    if subtask != task:
-        return [str(subject) if subject else subtask for subject in found]
-    return [str(subject) if subject else None for subject in found] if len(set(found)) > 1 else [None] * len(found)
 
 
 def _read_tolerantly(made: Sequence[SampleRow], samples: Sequence[Mapping[str, Any]], kind: str) -> None:

@@ -33,7 +33,7 @@ from gra.synthesis.engine.spool import Spool
 from gra.synthesis.scoring.examples import shelf_for
 from gra.synthesis.seed_annotation import annotate_seeds, first_questions
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.watch import Watch
+from gra.synthesis.committee_warnings import Watch
 
 AHEAD = 8  # maximum number of samples that wait for early annotation, as a multiple of the concurrency
 USUAL, WEIGHT = (

@@ -18,7 +18,7 @@ from gra.synthesis.refining.settings import RefineSettings
 from gra.synthesis.rounds import Listener, SeedAccount, Synthesis, allowance, dropped
 from gra.synthesis.scoring.examples import shelf_for
 from gra.synthesis.seed_annotation import first_questions
-from gra.synthesis.watch import Watch
+from gra.synthesis.committee_warnings import Watch
 
 
 class Refinery:
