@@ -27,13 +27,13 @@ from gra.synthesis.committee.protocol import annotate, propose
 from gra.synthesis.committee.records import CallRecord, Outcome, Record, Seed
 from gra.synthesis.committee.roles import asked_yes_no
 from gra.synthesis.committee.stopping import Pace
+from gra.synthesis.committee_warnings import Watch
 from gra.synthesis.dedup.pool import Unique
 from gra.synthesis.engine.driver import Driver
 from gra.synthesis.engine.spool import Spool
 from gra.synthesis.scoring.examples import shelf_for
 from gra.synthesis.seed_annotation import annotate_seeds, first_questions
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.committee_warnings import Watch
 
 AHEAD = 8  # maximum number of samples that wait for early annotation, as a multiple of the concurrency
 USUAL, WEIGHT = (

@@ -11,6 +11,7 @@ from gra.synthesis.committee.calls import Exchange, Rules
 from gra.synthesis.committee.health import Health
 from gra.synthesis.committee.records import Outcome, Seed
 from gra.synthesis.committee.roles import asked_yes_no
+from gra.synthesis.committee_warnings import Watch
 from gra.synthesis.engine.driver import Driver
 from gra.synthesis.engine.spool import Spool
 from gra.synthesis.refining.exchange import NUMBER, draw_task, refine
@@ -18,7 +19,6 @@ from gra.synthesis.refining.settings import RefineSettings
 from gra.synthesis.rounds import Listener, SeedAccount, Synthesis, allowance, dropped
 from gra.synthesis.scoring.examples import shelf_for
 from gra.synthesis.seed_annotation import first_questions
-from gra.synthesis.committee_warnings import Watch
 
 
 class Refinery:
