@@ -61,6 +61,8 @@ def show(life: dict[str, Any], console: Console | None = None) -> None:
         )
         for message in call["request"]["messages"]:
             console.print(f"[bold]{message['role']}[/bold]: {safe(message['content'])}")
+        if forced := call["request"].get("forced"):
+            console.print(f"[bold]text whose likelihood is read[/bold]: {safe(forced)}")
         shown = f"[red]refused: {safe(call['error'])}[/red]" if call["error"] else safe(call["text"])
         console.print(f"[bold green]reply[/bold green] ({safe(call['finish'])}): {shown}")
     if not life["calls"]:

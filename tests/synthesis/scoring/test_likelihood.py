@@ -70,6 +70,7 @@ def test_inspect_shows_what_was_read(made: Path, capsys: pytest.CaptureFixture[s
     inspect([str(made), "--sample", row["id"]])
     shown = capsys.readouterr().out
     assert "logprob" in shown
+    assert "text whose likelihood is read" in shown
 
 
 def test_a_server_that_cannot_tell_it_ends_the_run_before_anything_is_paid(world: Path, tmp_path: Path) -> None:  # noqa: F811
