@@ -2,9 +2,10 @@
 
 A chat server writes replies of its own. llama.cpp writes a given text if a grammar allows nothing else, and its
 `logprobs` are the probabilities before the grammar is applied. The grammar is in the language of LLGuidance
-(https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md), with which pool.serve's llama.cpp is built:
-llama.cpp's own language, GBNF, is slower and splits the text into unusual tokens. vLLM and SGLang apply a grammar
-before they compute `logprobs`, so their `logprobs` would say nothing.
+(https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md), which llama.cpp has if it is built with
+LLAMA_LLGUIDANCE, as the wheel of `gra[cpu]` is. llama.cpp's own language, GBNF, is slower and splits the text into
+unusual tokens. Other servers have not been tried. Some compute `logprobs` after the grammar, where every token of the
+text has the probability 1.
 """
 
 from __future__ import annotations

@@ -214,10 +214,11 @@ def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, 
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [probability.Question("reviewer", model, probability.FIRST)])
     if rules.settings.questions == "likelihood":
-        text = probability.Question("reviewer", model, probability.FIRST, "Yes")
-        ((_, fault),) = yield from caller.ask_yes_no("likelihood", [text])
-        if fault is not None:
-            raise ServerError(f"model `{model}`: {fault}\n    -> {probability.SERVE_LIKELIHOOD}")
+        text = probability.Question("reviewer", model, probability.FIRST, probability.UNLIKELY)
+        ((score, fault),) = yield from caller.ask_yes_no("likelihood", [text])
+        if score is None or score > probability.CERTAIN:
+            why = fault or f"{probability.NO_LIKELIHOOD}: it finds an absurd answer certain"
+            raise ServerError(f"model `{model}`: {why}\n    -> {probability.SERVE_LIKELIHOOD}")
     return tuple(caller.calls)
 
 

@@ -58,6 +58,8 @@ class Question:
 
 # the first question to a model, which checks that the model's server gives probabilities
 FIRST: Messages = ({"role": "user", "content": "Is snow white? Yes or No."},)
+# no model finds this answer nearly certain; a server that says so computes the probabilities after the grammar
+UNLIKELY, CERTAIN = "Purple.", 9.9
 SOUND = "Is this a clear task that can be done as it stands? Yes or No."
 
 

@@ -82,13 +82,14 @@ def test_a_server_that_cannot_tell_it_ends_the_run_before_anything_is_paid(world
             run(given, tmp_path / "data")
 
 
-def test_a_server_that_writes_a_text_of_its_own_is_named() -> None:
+@pytest.mark.parametrize("reply", [Reply(""), Reply("", logprob=0.0)])  # the second reads after the grammar
+def test_a_server_that_does_not_read_the_text_is_named(reply: Reply) -> None:
     asking = gives_probabilities("m", Rules(0, SynthesisSettings(scoring="probability", questions="likelihood")))
     next(asking)
     (call,) = asking.send([Reply("Yes", choices={"Yes": 0.9, "No": 0.1})])
-    assert call.request.forced == "Yes"
+    assert call.request.forced == probability.UNLIKELY
     with pytest.raises(ServerError, match=r"(?s)model `m`: the server does not tell.*pool=small.*questions=overall"):
-        asking.send([Reply("")])
+        asking.send([reply])
 
 
 def test_a_model_may_not_review_its_own_responses_by_likelihood(world: Path, tmp_path: Path) -> None:  # noqa: F811
