@@ -14,6 +14,8 @@ from gra.models.identity import served_as
 from gra.models.pool import PoolBase, common_keys, connect, takes_turns
 from gra.settings import parse
 
+_SERVERS = "gra.models.openai."
+_NO_READERS = ("gra.models.time_sharing.vllm", "gra.models.time_sharing.servers")
 BY_MODEL = ("base_url", "serve.gpus_per_model")  # keys of a pool whose value can be a mapping from model names
 
 
@@ -44,6 +46,23 @@ class ParsedPool:
     def parameters(self) -> dict[str, float | None]:
         """Billions of parameters of each model; None if not configured."""
         return {model.name: model.parameters for model in self.settings.models}
+
+    def weights_of(self, name: str) -> str:
+        """Return the sha256 of a model's weights. If the pool does not state it, return the model's name."""
+        model = next(one for one in self._pool["models"] if (one if isinstance(one, str) else one["name"]) == name)
+        weights = model.get("weights") if isinstance(model, Mapping) else None
+        return str(weights["sha256"]) if isinstance(weights, Mapping) and weights.get("sha256") else name
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the models can tell how likely a given text is (`Request.forced`). Servers cannot, except for those
+        of the wheel xllamacpp: a llama.cpp without LLGuidance ends when it gets such a request. Backends of the user's
+        own are taken at their word."""
+        target, serve = str(self._pool.get("_target_", "")), self._pool.get("serve")
+        if target.startswith(_SERVERS):
+            requires = serve.get("requires") if isinstance(serve, Mapping) else None
+            return isinstance(requires, Mapping) and "xllamacpp" in requires
+        return not target.startswith(_NO_READERS)
 
     def backend(self, names: Sequence[str], log_folder: Path) -> Backend:
         """Return the backend for the models `names`, not yet open. If the backend starts servers, it writes their logs

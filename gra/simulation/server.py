@@ -122,8 +122,9 @@ def application(
         choice = {"index": 0, "message": message, "finish_reason": reply.finish, "logprobs": None}
         if request.choices and not no_logprobs:
             choice["logprobs"] = {"content": [_first_token(reply, body.top_logprobs or 0)]}
-        elif request.forced and not no_logprobs:  # one token, for all the text: its mean is the same
-            choice["logprobs"] = {"content": [{"token": request.forced, "logprob": reply.logprob, "top_logprobs": []}]}
+        elif request.forced and not no_logprobs:  # the tokens have the same probability, so that their mean is exact
+            entry: dict[str, Any] = {"token": "...", "logprob": reply.logprob, "top_logprobs": []}
+            choice["logprobs"] = {"content": [entry] * (reply.tokens_out or 0)}
         return web.json_response(
             {
                 "id": "chatcmpl-simulated",

@@ -11,11 +11,11 @@ from gra.models.parsed_pool import parsed_pool
 from gra.models.pool import check_pool
 from gra.settings import parse
 from gra.synthesis import prompts
-from gra.synthesis.committee.roles import checkers, models_needed, policy
+from gra.synthesis.committee.roles import checkers, models_needed
 from gra.synthesis.config import SynthesisRuntime
 from gra.synthesis.decontamination.sources import check_sources
 from gra.synthesis.prompts import own_folder
-from gra.synthesis.scoring import scales
+from gra.synthesis.scoring import likelihood_checks, scales
 from gra.synthesis.seeds.load import SeedSettings, check_seeds
 from gra.synthesis.settings import SynthesisSettings
 
@@ -57,6 +57,7 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
         runtime = config["runtime"] if isinstance(config["runtime"], dict) else {}
         pool = parsed_pool(config["pool"], runtime)
         problems += _combinations(settings, list(pool.names))
+        problems += likelihood_checks.problems(settings, pool)
         problems += scales.problems(settings, pool, inputs)
     if settings is not None:
         problems += check_sources(settings.decontaminate, inputs)
@@ -94,13 +95,6 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
         problems.append(
             Problem("synthesis.composite", message, "set synthesis.questions=dimensions, or another composite")
         )
-    likelihood = settings.review and settings.scoring == "probability" and settings.questions == "likelihood"
-    if likelihood and not policy(settings).distinct:
-        message = (
-            f"with synthesis.roles={settings.roles} a model reviews its own responses, which it always finds likely"
-        )
-        remedy = "set synthesis.questions=overall, or another synthesis.roles"
-        problems.append(Problem("synthesis.questions", message, remedy))
     if settings.composite == "correctness" and settings.calibrate != "none":
         message = "correctness needs a score for each dimension, and a calibrated review has one score"
         problems.append(Problem("synthesis.composite", message, "set synthesis.calibrate=none, or another composite"))

@@ -68,7 +68,7 @@ METHOD = {
     "keep": "No response was changed.",
 }
 REVIEWED = (
-    " Reviewers checked the instruction and scored the response on six dimensions; where they disagreed, the adjudicator decided "
+    " Reviewers checked the instruction and scored the response; where they disagreed, the adjudicator decided "
     "(GRA, arXiv 2504.12322)."
 )
 

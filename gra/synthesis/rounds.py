@@ -25,7 +25,6 @@ from gra.synthesis.committee.domains import DomainPool, by_domain, fits, report_
 from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.protocol import annotate, propose
 from gra.synthesis.committee.records import CallRecord, Outcome, Record, Seed
-from gra.synthesis.committee.roles import asked_yes_no
 from gra.synthesis.committee.stopping import Pace
 from gra.synthesis.committee_warnings import Watch
 from gra.synthesis.dedup.pool import Unique
@@ -155,9 +154,7 @@ class Committee:
 
     async def _annotate_seeds(self, seeds: Sequence[Seed]) -> SeedAccount:
         self._listener.stage("annotate seeds", len(seeds))
-        account = SeedAccount(
-            calls=await first_questions(self._engine, self._rules, asked_yes_no(self._models, self._settings))
-        )
+        account = SeedAccount(calls=await first_questions(self._engine, self._rules, self._models))
         self._listener.heard(account.calls)
         async for seed, record, fault, calls in annotate_seeds(self._engine, seeds, self._rules, self._models):
             self._listener.advance(None)

@@ -8,17 +8,24 @@ from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import annotate_seed, gives_probabilities
 from gra.synthesis.committee.randomness import stream
 from gra.synthesis.committee.records import CallRecord, Record, Seed
-from gra.synthesis.committee.roles import candidates
+from gra.synthesis.committee.roles import asked_yes_no, candidates, judges
 from gra.synthesis.engine.driver import Driver
 
 
-async def first_questions(engine: Driver, rules: Rules, models: Sequence[str]) -> list[CallRecord]:
-    """Check that the server of each judge in `models` returns probabilities, and return the calls that this took. This
-    is done only with synthesis.scoring=probability. Raises ServerError if a server returns no probabilities."""
-    checked = models if rules.settings.scoring == "probability" else ()
-    return [
-        call async for calls in engine.stream(gives_probabilities(model, rules) for model in checked) for call in calls
-    ]
+async def first_questions(
+    engine: Driver, rules: Rules, models: Sequence[str], *, all_judge: bool = False
+) -> list[CallRecord]:
+    """Check that the servers of the judges among the pool's `models` return probabilities and, with
+    synthesis.questions=likelihood, that they tell the likelihood of a given text. Return the calls that this took. This
+    is done only with synthesis.scoring=probability. `all_judge`: whether all models judge, as in a probe. Raises
+    ServerError if a server cannot do it."""
+    settings = rules.settings
+    if settings.scoring != "probability":
+        return []
+    asked = models if all_judge else asked_yes_no(models, settings)
+    reading = (models if all_judge else judges(models, settings)) if settings.questions == "likelihood" else ()
+    asking = (gives_probabilities(model, rules, likelihood=model in reading) for model in asked)
+    return [call async for calls in engine.stream(asking) for call in calls]
 
 
 async def annotate_seeds(

@@ -27,7 +27,6 @@ from gra.synthesis.committee.domains import by_domain
 from gra.synthesis.committee.drawing import draw_proposal
 from gra.synthesis.committee.protocol import propose
 from gra.synthesis.committee.records import Record
-from gra.synthesis.committee.roles import asked_yes_no
 from gra.synthesis.config import ShardSettings, SynthesisConfig, parsed
 from gra.synthesis.engine.session import engine_for
 from gra.synthesis.engine.shard_folders import pin
@@ -89,7 +88,7 @@ async def _run(
     rules = rules_of(config, inputs.get("probe"))
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
-        await first_questions(engine, rules, asked_yes_no(models, settings))
+        await first_questions(engine, rules, models)
         pool = [record async for _, record, _, _ in annotate_seeds(engine, seeds, rules, models) if record is not None]
         shelf = shelf_for(settings, rules.seed, pool)
         previous = inputs.get("previous")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -162,7 +163,8 @@ class LocalModel:
         ids = torch.tensor([prompt + text], device=self._model.device)
         logits = self._model(input_ids=ids, logits_to_keep=len(text) + 1).logits[0, -len(text) - 1 : -1]
         values = logits.double().log_softmax(-1).gather(1, ids[0, -len(text) :, None])
-        return Reply("", len(prompt), len(text), "stop", logprob=nine(float(values.mean())))
+        mean = float(values.mean())
+        return Reply("", len(prompt), len(text), "stop", logprob=nine(mean) if math.isfinite(mean) else None)
 
     def _masses(self, choices: tuple[str, ...], likely: torch.Tensor) -> dict[str, float]:
         """Return the exact probability of each choice: the sum over all tokens of the vocabulary that spell it."""

@@ -11,6 +11,7 @@ text has the probability 1.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ _HEAD = "%llguidance {}\nstart: "
 
 def grammar(text: str) -> str:
     """Return a grammar that allows only `text`."""
-    return _HEAD + json.dumps(text, ensure_ascii=False)
+    return _HEAD + json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def text_of(rules: str) -> str:
@@ -29,23 +30,28 @@ def text_of(rules: str) -> str:
     return str(json.loads(rules.removeprefix(_HEAD))) if rules.startswith(_HEAD) else ""
 
 
-def mean_logprob(logprobs: Any, written: str, forced: str, *, cut: bool) -> float | None:
+def mean_logprob(logprobs: Any, written: str, forced: str, tokens: int | None) -> float | None:
     """Return the mean natural log-probability per token of the text `forced`, rounded to nine digits.
 
-    `logprobs`: the value of `choices[0].logprobs` in the server's answer. `written`: the text of this answer. `cut`:
-    whether the answer ended at its `max_tokens`, so that `written` is only the beginning of `forced`.
+    `logprobs`: the value of `choices[0].logprobs` in the server's answer. `written`: the text of this answer. It may be
+    only the beginning of `forced`, because the answer ends at its `max_tokens` or at a stop string. The mean is then
+    over this beginning. `tokens`: the number of tokens of the answer; None if the server does not tell.
 
-    Return None if the server wrote another text, or sent no log-probabilities.
+    Return None if the server wrote nothing or another text, or if it left log-probabilities out. llama.cpp leaves out
+    those of tokens that end inside a character, which are frequent outside ASCII.
     """
-    kept = forced.startswith(written) if cut else written == forced
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    if not kept or not written or not isinstance(content, list):
+    if not written or not forced.startswith(written) or not isinstance(content, list):
+        return None
+    if tokens is not None and tokens != len(content):
         return None
     values = []
-    for entry in content:
+    for place, entry in enumerate(content, 1):
         token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, Mapping) else (None, None)
-        if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float) or value > 1e-6:
+        if not isinstance(token, str) or isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        if token:  # the token that ends a reply has no text
+        if not math.isfinite(value) or value > 1e-6:
+            return None
+        if token or place < len(content):  # the token that ends a reply has no text
             values.append(float(value))
     return nine(sum(values) / len(values)) if values else None

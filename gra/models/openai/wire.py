@@ -93,10 +93,11 @@ def body_of(
         parts["seed"] = number_json(request.seed)
     if request.choices:
         parts |= {"max_tokens": "1", "logprobs": "true", "top_logprobs": number_json(top)}
-    if request.forced:
-        parts |= {"logprobs": "true", "top_logprobs": "1", "grammar": _encode(grammar(request.forced))}
     if extra:
         parts |= {_encode(key)[1:-1]: _encode(value) for key, value in extra.items()}
+    if request.forced:  # after `extra`, which would change what is read
+        parts |= {"temperature": "0.0", "max_tokens": number_json(request.max_tokens), "logprobs": "true"}
+        parts |= {"top_logprobs": "1", "grammar": _encode(grammar(request.forced))}
     if structured and request.schema is not None:
         parts["response_format"] = _form(request.schema, request.schema_name or "reply")
     return ("{" + ",".join([f'"{key}":{text}' for key, text in parts.items()]) + "}").encode()
@@ -181,7 +182,7 @@ def reply_from(body: bytes, wanted: tuple[str, ...] = (), forced: str = "") -> R
             raise Malformed("the reply's content is null")
         text = ""
     if forced:
-        found = mean_logprob(choice.get("logprobs"), text, forced, cut=finish == "length")
+        found = mean_logprob(choice.get("logprobs"), text, forced, tokens_out)
         return Reply("", tokens_in, tokens_out, finish, logprob=found)
     if not wanted:
         return Reply(_storable(text), tokens_in, tokens_out, finish)

@@ -203,9 +203,9 @@ def review(
     return reviews, tuple(caller.calls)
 
 
-def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, ...]]:
-    """Test whether the server of `model` returns token probabilities, by asking one question. With
-    synthesis.questions=likelihood, also test whether it tells the likelihood of a given text. Return the calls.
+def gives_probabilities(model: str, rules: Rules, *, likelihood: bool = False) -> Exchange[tuple[CallRecord, ...]]:
+    """Test whether the server of `model` returns token probabilities, by asking one question. If `likelihood`
+    is true, also test whether it tells the likelihood of a given text. Return the calls.
 
     The questions are asked before all other calls of the run, so the run ends before it has paid for other calls. If
     the server returns no probabilities, the backend raises an error that names the server. If it tells no likelihood,
@@ -213,12 +213,13 @@ def gives_probabilities(model: str, rules: Rules) -> Exchange[tuple[CallRecord, 
     """
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [probability.Question("reviewer", model, probability.FIRST)])
-    if rules.settings.questions == "likelihood":
+    if likelihood:
         text = probability.Question("reviewer", model, probability.FIRST, probability.UNLIKELY)
         ((score, fault),) = yield from caller.ask_yes_no("likelihood", [text])
         if score is None or score > probability.CERTAIN:
-            why = fault or f"{probability.NO_LIKELIHOOD}: it finds an absurd answer certain"
-            raise ServerError(f"model `{model}`: {why}\n    -> {probability.SERVE_LIKELIHOOD}")
+            why = fault or "it finds an absurd answer certain"
+            what = f"its server does not tell how likely a given text is ({why})"
+            raise ServerError(f"model `{model}`: {what}\n    -> {probability.SERVE_LIKELIHOOD}")
     return tuple(caller.calls)
 
 

@@ -66,7 +66,7 @@ class CardInfo:
     title: str = "Instruction data by a committee of small language models"
     method: str = (
         "For each sample, models of the pool are drawn as generator, reviewers and adjudicator. The generator writes keywords, an "
-        "instruction and a response; the reviewers check the instruction and score the response on six dimensions; if they "
+        "instruction and a response; the reviewers check the instruction and score the response; if they "
         "disagree, the adjudicator decides; near-duplicates are dropped (GRA, arXiv 2504.12322)."
     )
 

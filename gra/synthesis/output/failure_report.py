@@ -52,8 +52,9 @@ def _remedy(result: Synthesis) -> str:
     reasons = Counter(o.reason for o in result.rejected)
     if reasons and reasons.most_common(1)[0][0] in JUDGED:
         return (
-            "the committee passes nothing: `gra probe` shows whether its models can judge; synthesis.scoring=probability asks "
-            "them for one token, and more proposals (synthesis.max_proposals) or a lower synthesis.tau keep more"
+            "the committee passes nothing: `gra probe` shows whether its models can judge; small models judge better with "
+            "synthesis.scoring=probability and synthesis.calibrate=probe, and more proposals (synthesis.max_proposals) or a "
+            "lower synthesis.tau keep more"
         )
     return (
         "if models ignore response_format (a backend of your own must send request.schema), use a server that constrains "

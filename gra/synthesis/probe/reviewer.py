@@ -68,6 +68,7 @@ def assess(
     tau: float,
     own: bool = False,
     family: int = 1,
+    calibrated: bool = False,
 ) -> Reviewer:
     """Return the figures of `model` as a reviewer.
 
@@ -75,7 +76,9 @@ def assess(
     model did not review has no entry. `tau`: the score from which an answer counts as accepted. `own`: whether the
     scores that the model gave its own answers count. If False, these scores only serve to describe how the model uses
     the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the number of models
-    compared, for the Bonferroni correction.
+    compared, for the Bonferroni correction. `calibrated`: whether the run maps scores before it compares them with
+    `tau`. The figures are those of the scores as given, and the verdict in words then leaves out what they say of
+    `tau`.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]
@@ -115,12 +118,13 @@ def assess(
         round(sum(above) / len(above), 4) if above else None,
         (strict := _auc(basis, score, 1 - (1 - LEVEL) / family)) is not None and strict.low > 0.5,
     )
-    found.words.extend(in_words(found, tau))
+    found.words.extend(in_words(found, None if calibrated else tau))
     return found
 
 
-def in_words(found: Reviewer, tau: float) -> list[str]:
-    """Return the verdict as sentences, the most important first."""
+def in_words(found: Reviewer, tau: float | None) -> list[str]:
+    """Return the verdict as sentences, the most important first. `tau`: the score from which an answer counts as
+    accepted; None if the scores as given are not compared with it."""
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:
@@ -141,7 +145,7 @@ def in_words(found: Reviewer, tau: float) -> list[str]:
     constant = found.scale["constant"]
     if constant is not None and constant >= CONSTANT:
         sentences.append(f"{name} gives the same score to {constant:.0%} of all answers.")
-    if found.sensitivity is not None and found.specificity is not None:
+    if tau is not None and found.sensitivity is not None and found.specificity is not None:
         if found.sensitivity.value == 0:
             sentences.append(f"{name} scores every right answer below {tau:g}: with its scores no sample passes.")
         elif found.specificity.value < 0.5:

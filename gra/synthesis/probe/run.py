@@ -59,7 +59,7 @@ async def ask(
     rules = Rules(seed, _answering(settings, probe), pool.served, thoughts=pool.strip_think)
     async with engine_for(config, output) as (engine, backend):
         models = list(backend.models)
-        first = await first_questions(engine, rules, models)
+        first = await first_questions(engine, rules, models, all_judge=True)
         shelf, seeds, known = set_aside(seeds, known, settings, seed)
         count, questions = probe.sizes(len(models), len(known))
         chosen = choose_known(known, questions, seed)
@@ -86,9 +86,9 @@ def set_aside(
     of `known` that are not among the examples. The probe's items are made from these other seeds and questions.
 
     With synthesis.scoring=probability, about a quarter of the seeds with answers become examples. Their ids decide
-    which. With any other scoring, prompts show no examples, so no seed is taken.
+    which. With any other scoring, or with synthesis.questions=likelihood, reviews show no examples, so no seed is taken.
     """
-    if settings.scoring != "probability":
+    if settings.scoring != "probability" or settings.questions == "likelihood":
         return shelf_for(settings, seed, ()), list(seeds), list(known)
     spare = [one for one in seeds if one.response and stream(seed, "probe examples", one.id).random() < ASIDE]
     records = [Record(one.id, one.instruction, one.response, _domain(one.domain), (), "") for one in spare]

@@ -168,7 +168,7 @@ def _probe(config: SynthesisConfig, probe: ProbeSettings, place: Path | None, ou
     served = {model.name: model.served for model in config.pool.settings.models}  # a served id shows the family
     calibrated = settings.calibrate == "probe"
     found = result.data(result.qualify(findings.items, findings.judged, served, settings, calibrated))
-    found |= {"scoring": settings.scoring, "questions": settings.questions}
+    found |= {"scoring": settings.scoring, "questions": settings.questions, "calibrate": settings.calibrate}
     spent = _tokens(findings.calls)
     for model, entry in found["models"].items():
         entry |= {"unanswered": findings.unanswered.get(model, 0), **spent.get(model, {"calls": 0})}

@@ -59,7 +59,8 @@ def text(probe: Mapping[str, Any], tau: float) -> str:
     if probe["faults"]:
         found.append("\n".join(f"> **{_plain(fault)}**" for fault in probe["faults"]))
     counts = ", ".join(f"{count} {kind}" for kind, count in probe["items"].items())
-    return "\n\n".join([*found, f"Items: {counts or 'none'}. In brackets: 95 % intervals over questions."]) + "\n"
+    raw = " Scores are as the models gave them, before their calibration." if probe.get("calibrate") == "probe" else ""
+    return "\n\n".join([*found, f"Items: {counts or 'none'}. In brackets: 95 % intervals over questions.{raw}"]) + "\n"
 
 
 def brief(probe: Mapping[str, Any], tau: float) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from gra.synthesis.committee.calls import Exchange, Rules
 from gra.synthesis.committee.health import Health
 from gra.synthesis.committee.records import Outcome, Seed
-from gra.synthesis.committee.roles import asked_yes_no
 from gra.synthesis.committee_warnings import Watch
 from gra.synthesis.engine.driver import Driver
 from gra.synthesis.engine.spool import Spool
@@ -49,7 +48,7 @@ class Refinery:
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
         """Refine the records and return the result. If fewer samples were kept than `refine.samples` asks for, `short`
         of the result is [1], the number of the only round."""
-        asked = await first_questions(self._engine, self._rules, asked_yes_no(self._models, self._rules.settings))
+        asked = await first_questions(self._engine, self._rules, self._models)
         self._listener.heard(asked)
         wanted = len(seeds) if self._settings.samples is None else self._settings.samples
         self._listener.stage(f"round {NUMBER}", wanted)

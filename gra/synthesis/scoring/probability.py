@@ -27,7 +27,7 @@ from gra.wellformed import well_formed
 
 CHOICES = ("Yes", "No")
 NO_CHOICE = "neither Yes nor No is among the likeliest first tokens"
-NO_LIKELIHOOD = "the server does not tell how likely a given text is (synthesis.questions=likelihood)"
+NO_LIKELIHOOD = "the likelihood of the text could not be read"
 SERVE_LIKELIHOOD = "use pool=small (llama.cpp) or pool=transformers, or set synthesis.questions=overall"
 LONGEST = 48  # tokens of a response that are read for its likelihood; more tell no more (benchmarks/README.md)
 Questions = Literal["overall", "dimensions", "likelihood"]

@@ -27,8 +27,9 @@ FORCED = Request("m", ASKED, 0.0, 1.0, 256, 7, forced=TEXT)
 TOKENS = [("Line one.", -1.0), ('\n"Two"', -2.0), (" \\ é", -3.0), ("", -0.5)]  # the last ends the reply
 
 
-def body(text: str = TEXT, tokens: Any = TOKENS, finish: str = "stop") -> bytes:
+def body(text: str = TEXT, tokens: Any = TOKENS, finish: str = "stop", count: int | None = None) -> bytes:
     value = completion(text, finish)
+    value["usage"] = {"prompt_tokens": 9, "completion_tokens": len(tokens) if count is None else count}
     content = [{"token": token, "logprob": value, "top_logprobs": []} for token, value in tokens]
     value["choices"][0]["logprobs"] = {"content": content}
     return json.dumps(value).encode()
@@ -52,7 +53,7 @@ def test_the_body_forces_the_text_and_asks_for_log_probabilities() -> None:
 
 def test_the_mean_is_over_the_tokens_of_the_text() -> None:
     assert reply_from(body(), (), TEXT).logprob == pytest.approx(-2.0)
-    cut = body("Line one.", TOKENS[:1], "length")
+    cut = body("Line one.", TOKENS[:1], "length")  # also where a stop string of the server ends the reply
     assert reply_from(cut, (), TEXT).logprob == pytest.approx(-1.0)
 
 
@@ -60,10 +61,11 @@ def test_the_mean_is_over_the_tokens_of_the_text() -> None:
     "answer",
     [
         body("I would rather not."),  # a server that ignores the grammar
-        body("Line one.", TOKENS[:1]),  # the beginning alone, although there was room
+        body(count=len(TOKENS) + 1),  # llama.cpp leaves out tokens that end inside a character
         body("", []),
         body(tokens=[("Line one.", None)]),
         body(tokens=[("Line one.", 0.5)]),  # no probability is above 1
+        body(tokens=[("Line one.", float("nan"))]),
         json.dumps(completion(TEXT, "stop")).encode(),
     ],
 )
@@ -75,7 +77,7 @@ def test_no_score_is_made_of_another_text_or_of_no_probabilities(answer: bytes) 
 def test_the_order_of_tokens_changes_nothing(values: list[float]) -> None:
     text = "x" * len(values)
     one, other = (
-        mean_logprob({"content": [{"token": "x", "logprob": v} for v in order]}, text, text, cut=False)
+        mean_logprob({"content": [{"token": "x", "logprob": v} for v in order]}, text, text, len(order))
         for order in (values, sorted(values))
     )
     assert one == pytest.approx(other)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from test_kills import SERVER
 from test_scoring_runs import NAMES, config, rows, run, world  # noqa: F401
-from test_synthesis_app import data_bytes, free_port, serving
+from test_synthesis_app import data_bytes
 
 from gra.errors import ConfigError, ServerError
 from gra.models.base import Reply
+from gra.models.parsed_pool import parsed_pool
 from gra.simulation.world import final_answer, parse
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import gives_probabilities
 from gra.synthesis.engine.journal_read import read_calls
 from gra.synthesis.output.inspect import main as inspect
 from gra.synthesis.scoring import probability
+from gra.synthesis.scoring.likelihood_checks import problems
 from gra.synthesis.settings import SynthesisSettings
 
 LIKELIHOOD = {"questions": "likelihood", "tau": 7.5}
@@ -73,28 +74,68 @@ def test_inspect_shows_what_was_read(made: Path, capsys: pytest.CaptureFixture[s
     assert "text whose likelihood is read" in shown
 
 
-def test_a_server_that_cannot_tell_it_ends_the_run_before_anything_is_paid(world: Path, tmp_path: Path) -> None:  # noqa: F811
-    port = free_port()
-    for url in serving([sys.executable, str(SERVER), str(port)], port):
-        given = config(world, **LIKELIHOOD)
-        given["pool"] = {"_target_": "gra.models.openai.backend.connect", "base_url": url, "models": NAMES}
-        with pytest.raises(ServerError, match=r"(?s)returns no token probabilities.*synthesis\.scoring=text"):
-            run(given, tmp_path / "data")
+def faults(given: dict[str, Any], folder: Path) -> dict[str, str]:
+    with pytest.raises(ConfigError) as raised:
+        run(given, folder)
+    found: dict[str, str] = {}
+    for problem in raised.value.problems:
+        found[problem.key] = f"{found.get(problem.key, '')} {problem.message}"
+    return found
+
+
+def test_servers_that_cannot_tell_it_are_refused_before_they_are_asked(world: Path, tmp_path: Path) -> None:  # noqa: F811
+    given = config(world, **LIKELIHOOD)
+    given["pool"] = {
+        "_target_": "gra.models.openai.backend.connect",
+        "base_url": "http://127.0.0.1:9/v1",
+        "models": NAMES,
+    }
+    assert "cannot tell how likely" in faults(given, tmp_path / "servers")["synthesis.questions"]
+    given["pool"]["simulated"] = False
+    given["synthesis"]["scoring"] = "text"
+    assert "needs synthesis.scoring=probability" in faults(given, tmp_path / "text")["synthesis.questions"]
 
 
 @pytest.mark.parametrize("reply", [Reply(""), Reply("", logprob=0.0)])  # the second reads after the grammar
 def test_a_server_that_does_not_read_the_text_is_named(reply: Reply) -> None:
-    asking = gives_probabilities("m", Rules(0, SynthesisSettings(scoring="probability", questions="likelihood")))
+    rules = Rules(0, SynthesisSettings(scoring="probability", questions="likelihood"))
+    asking = gives_probabilities("m", rules, likelihood=True)
     next(asking)
     (call,) = asking.send([Reply("Yes", choices={"Yes": 0.9, "No": 0.1})])
     assert call.request.forced == probability.UNLIKELY
-    with pytest.raises(ServerError, match=r"(?s)model `m`: the server does not tell.*pool=small.*questions=overall"):
+    with pytest.raises(ServerError, match=r"(?s)model `m`: its server does not tell.*pool=small.*questions=overall"):
         asking.send([reply])
 
 
 def test_a_model_may_not_review_its_own_responses_by_likelihood(world: Path, tmp_path: Path) -> None:  # noqa: F811
-    with pytest.raises(ConfigError) as raised:
-        run(config(world, **LIKELIHOOD, roles="single", composite="correctness"), tmp_path / "data")
-    told = {problem.key: problem.message for problem in raised.value.problems}
+    told = faults(config(world, **LIKELIHOOD, roles="single", composite="correctness"), tmp_path / "data")
     assert "reviews its own responses" in told["synthesis.questions"]
     assert "questions=likelihood gives one" in told["synthesis.composite"]
+
+
+def small(**model: Any) -> dict[str, Any]:
+    """A pool of three real models behind llama.cpp, whose weights `model` changes for the third."""
+    names = [
+        {"name": name, "weights": {"file": name, "bytes": 9, "sha256": name * 64, "licence": "MIT"}} for name in "abc"
+    ]
+    names[2]["weights"] |= model
+    serve = {"command": "serve {python} {weights} {port}", "requires": {"xllamacpp": "pip install it"}}
+    return {"_target_": "gra.models.openai.backend.connect", "models": names, "serve": serve}
+
+
+@pytest.mark.parametrize(
+    ("pool", "settings", "message"),
+    [
+        (small(), {"calibrate": "probe"}, None),
+        (small(), {"tau": 3}, None),
+        (small(), {}, "nearly nothing reaches synthesis.tau=8"),
+        (small(sha256="b" * 64), {"tau": 3}, "b and c are the same model"),
+        (small(sha256="b" * 64), {"tau": 3, "roles": "one_generator", "single_model": "a"}, None),
+        ({**small(), "_target_": "gra.models.time_sharing.vllm.connect"}, {"tau": 3}, "cannot tell how likely"),
+    ],
+)
+def test_what_cannot_work_is_said_before_a_run(pool: Any, settings: dict[str, Any], message: str | None) -> None:
+    given = SynthesisSettings(scoring="probability", questions="likelihood", reviewers=1, min_reviews=1, **settings)
+    found = [problem.message for problem in problems(given, parsed_pool(pool, {}))]
+    assert [message in text for text in found if message] == [True] * bool(message)
+    assert bool(found) == bool(message)
