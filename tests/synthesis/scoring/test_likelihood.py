@@ -19,6 +19,7 @@ from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import gives_probabilities
 from gra.synthesis.engine.journal_read import read_calls
 from gra.synthesis.output.inspect import main as inspect
+from gra.synthesis.regating.regate import settings_of
 from gra.synthesis.scoring import probability
 from gra.synthesis.scoring.likelihood_checks import problems
 from gra.synthesis.settings import SynthesisSettings
@@ -139,3 +140,9 @@ def test_what_cannot_work_is_said_before_a_run(pool: Any, settings: dict[str, An
     found = [problem.message for problem in problems(given, parsed_pool(pool, {}))]
     assert [message in text for text in found if message] == [True] * bool(message)
     assert bool(found) == bool(message)
+
+
+def test_regating_by_correctness_needs_six_scores() -> None:
+    recorded = {"scoring": "probability", "questions": "likelihood"}
+    _, found = settings_of(recorded, {"composite": "correctness"})
+    assert [problem.key for problem in found] == ["regate.composite"]
