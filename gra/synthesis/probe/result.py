@@ -57,8 +57,7 @@ def qualify(
     models = list(served)
     own = not policy(settings).distinct
     reviewers = {
-        model: assess(model, items, judged[model], settings.tau, own, len(judged), settings.calibrate == "probe")
-        for model in judged
+        model: assess(model, items, judged[model], settings.tau, own, len(judged), calibrated) for model in judged
     }
     table = {
         model: {item: fmean(scores.values()) for item, scores in given.items() if scores is not None}

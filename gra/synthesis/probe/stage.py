@@ -55,6 +55,7 @@ NOT_HASHED = (
     "synthesis.shots",
     "synthesis.show",
 )
+WITHOUT_A_RUN = ("synthesis.reviewers", "synthesis.calibrate")  # faults of these keys do not concern a probe
 RESULT, TABLE = "probe.json", "probe.md"
 __all__ = ["bought_again", "check", "external_files", "kept", "preflight", "reuse", "run", "served"]
 
@@ -69,7 +70,7 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return all faults of the probe's config, including those of the config groups that it shares with the
     synthesis."""
-    problems = [p for p in checks.check(_of_synthesis(config), inputs) if p.key != "synthesis.reviewers"]
+    problems = [p for p in checks.check(_of_synthesis(config), inputs) if p.key not in WITHOUT_A_RUN]
     if "probe" not in config:
         return [*problems, Problem("probe", "required, but not set", "set probe")]
     probe, faults = parse(ProbeSettings, config["probe"], "probe")

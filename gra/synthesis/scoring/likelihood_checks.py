@@ -35,7 +35,7 @@ def problems(settings: SynthesisSettings, pool: ParsedPool) -> list[Problem]:
         found.append(Problem(KEY, message, f"{OVERALL}, or leave all but one of them out of pool.models"))
     if settings.calibrate == "none" and settings.tau >= LOW and not pool.settings.simulated:
         message = f"most likelihoods are below {LOW:g}, so nearly nothing reaches synthesis.tau={settings.tau:g}"
-        found.append(Problem(KEY, message, "set synthesis.calibrate=probe, or a lower synthesis.tau"))
+        found.append(Problem("synthesis.calibrate", message, "set it to probe, or set a lower synthesis.tau"))
     return found
 
 

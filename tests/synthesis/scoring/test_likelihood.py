@@ -15,10 +15,12 @@ from gra.errors import ConfigError, ServerError
 from gra.models.base import Reply
 from gra.models.parsed_pool import parsed_pool
 from gra.simulation.world import final_answer, parse
+from gra.synthesis import stage
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import gives_probabilities
 from gra.synthesis.engine.journal_read import read_calls
 from gra.synthesis.output.inspect import main as inspect
+from gra.synthesis.probe import stage as probe_stage
 from gra.synthesis.regating.regate import settings_of
 from gra.synthesis.scoring import probability
 from gra.synthesis.scoring.likelihood_checks import problems
@@ -146,3 +148,17 @@ def test_regating_by_correctness_needs_six_scores() -> None:
     recorded = {"scoring": "probability", "questions": "likelihood"}
     _, found = settings_of(recorded, {"composite": "correctness"})
     assert [problem.key for problem in found] == ["regate.composite"]
+
+
+def test_a_probe_needs_no_calibration() -> None:
+    config = {
+        "seed": 0,
+        "seeds": {"path": "conf/seeds/starter.jsonl"},
+        "pool": {"_target_": "gra.models.local.transformers.connect", "models": ["a", "b", "c"]},
+        "synthesis": {"scoring": "probability", "questions": "likelihood", "reviewers": 1, "min_reviews": 1},
+        "probe": {},
+        "runtime": {},
+    }
+    assert [problem.message for problem in probe_stage.check(config, {}) if problem.key.startswith("synthesis")] == []
+    whole = stage.check({key: value for key, value in config.items() if key != "probe"}, {})
+    assert [problem.key for problem in whole if problem.key.startswith("synthesis")] == ["synthesis.calibrate"]
