@@ -284,11 +284,12 @@ def main() -> None:
     records = [Record(s.id, s.instruction, s.response, UNKNOWN, (), "") for s in shown]
     forms = forms_for(Shelf(0, records), options.draw)
     print(HEAD, flush=True)
+    if options.readings:
+        tested = [items_read(options.readings)]
+    else:
+        tested = [items_of(seeds, options.part, kind, options.items) for kind in options.kinds.split(",")]
     for name in forms if options.forms == "all" else options.forms.split(","):
-        for kind in options.kinds.split(",") if not options.readings else ["read"]:
-            items = (
-                items_read(options.readings) if kind == "read" else items_of(seeds, options.part, kind, options.items)
-            )
+        for items in tested:
             found = asyncio.run(measure(options, name, forms[name], items))
             print(row(options.model, name, items, found), flush=True)
 

@@ -8,7 +8,7 @@ from gra.compare.options import Options
 from gra.compare.reading.evaluated import Evaluated
 from gra.compare.statistics.bootstrap import Interval
 from gra.compare.statistics.contrasts import contrast
-from gra.compare.tables.numbers import interval, percent
+from gra.compare.tables.numbers import REFERENCE, interval, percent
 from gra.compare.tables.sheet import Sheet
 from gra.errors import EvalError
 
@@ -35,7 +35,7 @@ def readings(evaluated: Evaluated, reference: str, options: Options, labels: Map
         for kind in shown:
             value = _mean(evaluated, name, kind)
             found = _difference(evaluated, reference, name, kind, options)
-            cells += [percent(value), "reference" if name == reference else interval(found)]
+            cells += [percent(value), REFERENCE if name == reference else interval(found)]
             record |= {kind: value, f"{kind}.difference": found.value if found else None}
             record |= {f"{kind}.low": found.low if found else None, f"{kind}.high": found.high if found else None}
         lines.append([label, *cells])

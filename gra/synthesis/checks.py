@@ -88,7 +88,7 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
             f"{settings.reviewers} reviewer{'s'[: settings.reviewers != 1]} cannot give {settings.min_reviews} reviews"
         )
         problems.append(Problem("synthesis.min_reviews", message, f"set it to {settings.reviewers} or less"))
-    if settings.composite == "correctness" and settings.scoring == "probability" and settings.questions != "dimensions":
+    if settings.composite == "correctness" and not settings.scores_each_dimension:
         message = (
             f"correctness needs a score for each dimension, and synthesis.questions={settings.questions} gives one"
         )

@@ -215,6 +215,11 @@ class SynthesisSettings(Settings):
         return "classic" if value is None else value  # configs of earlier versions have null
 
     @property
+    def scores_each_dimension(self) -> bool:
+        """Whether a reviewer gives a score for each dimension, and not a single score."""
+        return self.scoring == "text" or self.questions == "dimensions"
+
+    @property
     def proposal_limit(self) -> int:
         """The largest number of proposals per round. If `max_proposals` is None, a round ends earlier once it keeps too
         few proposals to reach `samples_per_round` within the limit (committee/stopping.py)."""

@@ -156,8 +156,8 @@ class LocalModel:
 
     @torch.inference_mode()
     def _read(self, prompt: list[int], request: Request) -> Reply:
-        """Return a reply with the mean log-probability of the forced text. Texts are read one at a time, so that a
-        result does not depend on the other calls of the batch."""
+        """Return a reply with the mean log-probability of the forced text. Each text is read alone, so
+        the other calls of the batch do not change its result."""
         text: list[int] = self._tokenizer(request.forced, add_special_tokens=False)["input_ids"]
         text = text[: min(request.max_tokens, (self._context or 1 << 30) - len(prompt))]
         ids = torch.tensor([prompt + text], device=self._model.device)

@@ -69,9 +69,7 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
     if settings.review and settings.min_reviews > settings.reviewers:
         message = f"{settings.reviewers} reviewers cannot give {settings.min_reviews} reviews"
         found.append(Problem("regate.min_reviews", message, f"set it to {settings.reviewers} or less"))
-    if settings.composite == "correctness" and (
-        settings.calibrate != "none" or (settings.scoring == "probability" and settings.questions != "dimensions")
-    ):
+    if settings.composite == "correctness" and not (settings.calibrate == "none" and settings.scores_each_dimension):
         message = "the recorded reviews have one score, not one for each dimension"
         found.append(Problem("regate.composite", message, "choose another composite"))
     return found

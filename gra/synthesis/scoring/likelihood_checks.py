@@ -40,7 +40,7 @@ def problems(settings: SynthesisSettings, pool: ParsedPool) -> list[Problem]:
 
 
 def _twins(settings: SynthesisSettings, pool: ParsedPool) -> list[str]:
-    """Return the names of some models that have the same weights and settings, of which one can generate and another
+    """Return the names of some models that have the same weights, of which one can generate and another
     can judge. Return [] if there are none."""
     able = candidates(pool.names, settings)
     judges = {*able.reviewers, *able.adjudicator}
