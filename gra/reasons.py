@@ -34,6 +34,7 @@ REASONS = {
     "annotation_missing": Reason("instruction", "the annotator gave no usable domain"),
     "keywords_missing": Reason("instruction", "the generator gave no usable keywords"),
     "instruction_missing": Reason("instruction", "the generator gave no usable instruction"),
+    "unlikely_task": Reason("check", "the classifier of tasks rejected the instruction"),
     "instruction_rejected": Reason("check", "the instruction check rejected it"),
     "too_few_checks": Reason("check", "too few usable checks of the instruction"),
     "response_missing": Reason("response", "the generator gave no complete response"),

@@ -52,13 +52,19 @@ from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSettings, load_seeds, report_bad, seed_files, warn_of_foreign_seeds
 from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.task_filter import label_files
 
 NAME = "refine"
 VERSION = 1
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
-ADDED_LATER = {**SEEDS_ADDED_LATER, "synthesis.slots": "keep", "synthesis.checkers": None}
+ADDED_LATER = {
+    **SEEDS_ADDED_LATER,
+    "synthesis.slots": "keep",
+    "synthesis.checkers": None,
+    "synthesis.task_threshold": SynthesisSettings.model_fields["task_threshold"].default,
+}
 NOT_HASHED = (
-    *(*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir"),
+    *(*identity.NOT_HASHED, "synthesis.prompts", "synthesis.task_labels", "synthesis.decontaminate.data_dir"),
     *(f"synthesis.{key}" for key in WITHOUT_EFFECT),
 )
 __all__ = ["check", "external_files", "kept", "outlook", "preflight", "reuse", "run", "served"]
@@ -111,14 +117,14 @@ def _combinations(refine: RefineSettings, settings: SynthesisSettings) -> list[P
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the files outside the config whose content decides the output: the data set, the prompts in use, and the
-    benchmarks for decontamination."""
+    """Return the files outside the config whose content decides the output: the data set, the prompts in use, the
+    labels of instructions, and the benchmarks for decontamination."""
     synthesis = config.get("synthesis") or {}
     used = prompts.sources(synthesis.get("prompts"), (prompts.REWRITE,))
     files = {f"synthesis.prompts/{name}": path for name, path in used.items() if name not in prompts.OF_PROPOSALS}
     seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
     rules, _ = parse(DecontaminateSettings, synthesis.get("decontaminate") or {})
-    files |= seed_files(seeds) if seeds is not None else {}
+    files |= label_files.files(synthesis.get("task_labels")) | (seed_files(seeds) if seeds is not None else {})
     return files | (benchmark_files(rules) if rules is not None else {})
 
 
@@ -132,6 +138,7 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
     settings, _ = parse(SynthesisSettings, config["synthesis"])
     if settings is not None and not check_sources(settings.decontaminate, inputs):
         problems += unreadable(settings.decontaminate, inputs.get("benchmarks"))
+    problems += label_files.problems(None if settings is None else settings.task_labels)
     return problems + ([] if check_pool(config["pool"], config["runtime"]) else pool_problems(config["pool"]))
 
 

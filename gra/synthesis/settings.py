@@ -112,6 +112,18 @@ class SynthesisSettings(Settings):
         description="Models that check every instruction, even their own; null: each instruction is checked by the reviewers of "
         "its sample (NS).",
     )
+    task_labels: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Files of instructions labelled as tasks or not, such as sheets of `gra blind`. A classifier learned from "
+        "them rejects instructions that are probably no tasks; null: no classifier. gra:NAME is a file of this package (NS).",
+    )
+    task_threshold: float = Field(
+        0.85,
+        ge=0,
+        le=1,
+        description="Lowest probability of being a task at which the classifier passes an instruction (NS).",
+    )
     calibrate: Literal["none", "probe"] = Field(
         "none",
         description="Calibration of the scores. probe: map each reviewer's scores by its results in the probe (inputs.probe); "

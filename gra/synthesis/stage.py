@@ -52,6 +52,7 @@ from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSet, SeedSettings, load_seeds, report_bad, seed_files, warn_of_foreign_seeds
 from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.task_filter import label_files
 
 NAME = "synthesis"
 # 3: more ways in which replies end are recognised; seeds are read record by record, without reasoning and template tokens
@@ -63,10 +64,11 @@ ADDED_LATER = {
     "synthesis.composite": "mean",
     "synthesis.slots": "keep",
     "synthesis.checkers": None,
+    "synthesis.task_threshold": SynthesisSettings.model_fields["task_threshold"].default,
     **SEEDS_ADDED_LATER,
 }
-# Where models are served does not change their replies. Prompts and benchmarks are hashed by content, not by the folder's name.
-NOT_HASHED = (*identity.NOT_HASHED, "synthesis.prompts", "synthesis.decontaminate.data_dir")
+# Where models are served does not change their replies. Prompts, labels and benchmarks are hashed by content, not by name.
+NOT_HASHED = (*identity.NOT_HASHED, "synthesis.prompts", "synthesis.task_labels", "synthesis.decontaminate.data_dir")
 OF_A_PART = ("shard", "synthesis.rounds")  # keys in which a shard or a merge differs from the whole run
 __all__ = [
     "bought_again",
@@ -86,10 +88,11 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the files whose content decides the output. These are the seeds, the prompts in use, and the benchmarks
-    for decontamination."""
+    """Return the files whose content decides the output. These are the seeds, the prompts in use, the labels of
+    instructions, and the benchmarks for decontamination."""
     synthesis = config.get("synthesis") or {}
     files = {f"synthesis.prompts/{name}": path for name, path in prompts.sources(synthesis.get("prompts")).items()}
+    files |= label_files.files(synthesis.get("task_labels"))
     seeds, _ = parse(SeedSettings, config.get("seeds") or {}, "seeds")
     rules, _ = parse(DecontaminateSettings, synthesis.get("decontaminate") or {})
     return (
@@ -154,6 +157,7 @@ def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Pr
         if not check_sources(settings.decontaminate, inputs):
             problems += unreadable(settings.decontaminate, inputs.get("benchmarks"))
         problems += embedder_problems(settings.dedup.model)
+        problems += label_files.problems(settings.task_labels)
     return problems + ([] if check_pool(config["pool"], config["runtime"]) else pool_problems(config["pool"]))
 
 

@@ -23,6 +23,7 @@ from gra.synthesis.replies.reading import Reading, read
 from gra.synthesis.scoring import probability, yes_no
 from gra.synthesis.scoring.scales import Scales
 from gra.synthesis.settings import SynthesisSettings, decoding_of
+from gra.synthesis.task_filter.classifier import TaskFilter
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Rules:
       (`gra.models.identity.served_as`).
     - `thoughts`: whether reasoning is removed from replies (`pool.strip_think`).
     - `scales`: name of a reviewer -> the map that calibrates its scores (`synthesis.calibrate`).
+    - `tasks`: rejects instructions that are probably no tasks (`synthesis.task_labels`), or None.
     """
 
     seed: int
@@ -41,6 +43,7 @@ class Rules:
     served: Mapping[str, str] = field(default_factory=dict)
     thoughts: bool = True
     scales: Scales = field(default_factory=dict)
+    tasks: TaskFilter | None = None
 
     @cached_property
     def styles(self) -> dict[str, prompts.Style]:

@@ -13,8 +13,16 @@ from dataclasses import replace
 from gra.synthesis.committee.gate import Gate, adjudicated_verdict, gate, instruction_passes
 from gra.synthesis.committee.records import Check, Outcome, Review
 from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.task_filter.classifier import TaskFilter
 
 Drop = tuple[str, str]  # reason and detail
+
+
+def of_classifier(draft: Outcome, tasks: TaskFilter | None) -> Drop | None:
+    """Return (the reason, details) if the classifier `tasks` finds that the instruction is probably no task. None if
+    the instruction passes, or if there is no classifier."""
+    fault = None if tasks is None else tasks.fault(draft.instruction)
+    return None if fault is None else ("unlikely_task", fault)
 
 
 def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:

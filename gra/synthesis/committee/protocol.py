@@ -92,6 +92,8 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
     if form is None:
         return dropped("instruction_missing", fault)
     draft = replace(draft, instruction=form.instruction)
+    if (drop := decisions.of_classifier(draft, rules.tasks)) is not None:
+        return dropped(*drop)
 
     if settings.review:
         draft, drop = yield from check_instruction(caller, draft, proposal.examples)

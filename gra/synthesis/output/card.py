@@ -17,6 +17,7 @@ from gra import secret_patterns
 from gra.synthesis.output import card_use
 from gra.synthesis.regating.words import in_words
 from gra.synthesis.replies.remarks import troubles
+from gra.synthesis.task_filter import classifier
 from gra.terminal import count
 
 # Licence ids of hub cards (hub docs, repositories-licenses); others are written as `other` with their name.
@@ -84,7 +85,14 @@ def card_text(card: CardInfo, stats: Mapping[str, Any], sample: Mapping[str, Any
     ]
     parts += [_licence(card), *_regated(stats)]
     parts += ["## Use", card_use.LOADING, *card_use.example(sample)]
-    parts += ["## Where the proposals went", _funnel(stats), *_probe(stats), _decontamination(card), _agreement(stats)]
+    parts += [
+        "## Where the proposals went",
+        _funnel(stats),
+        *_task_filter(stats),
+        *_probe(stats),
+        _decontamination(card),
+        _agreement(stats),
+    ]
     parts += card_use.reviewers(stats.get("health") or {}, plain)
     if card.models:
         parts += ["## Models and what they did", _models(card, stats), *_replies(stats)]
@@ -154,6 +162,11 @@ def _regated(stats: Mapping[str, Any]) -> list[str]:
 def _funnel(stats: Mapping[str, Any]) -> str:
     rows = [f"| {label} | {count(stats[key])} |" for key, label in FUNNEL if key in stats]
     return "\n".join(["| | samples |", "| --- | ---: |", *rows])
+
+
+def _task_filter(stats: Mapping[str, Any]) -> list[str]:
+    """Return what the classifier of instructions does and how good it is; [] if the run has none."""
+    return [classifier.sentence(stats["task_filter"])] if "task_filter" in stats else []
 
 
 def _probe(stats: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,8 @@ from gra.synthesis.seeds.load import SeedSet
 from gra.worker_process import WorkerProcess
 
 PRIVATE: Any = {
-    "decontaminate": {"data_dir": True, "files": {"__all__": {"path"}}}
+    "task_labels": True,
+    "decontaminate": {"data_dir": True, "files": {"__all__": {"path"}}},
 }  # settings that the data card does not show
 
 
@@ -53,6 +54,8 @@ class Material:
         stats["short_rounds"] = result.short
         stats["thin_domains"] = result.thin
         stats["decontamination"] = self.against.statement
+        if self.rules.tasks is not None:
+            stats["task_filter"] = self.rules.tasks.account
         if probe is not None:
             stats["probe"] = after_run.estimate(probe, stats)
         if (calibration := scales.account(settings, pool.names, self.rules.scales)) is not None:

@@ -30,6 +30,7 @@ from gra.synthesis.probe.result import FORMAT
 from gra.synthesis.probe.settings import Mode, ProbeSettings, load_sources, mode, source_named
 from gra.synthesis.seeds.load import load_seeds, report_bad, seed_files, warn_of_foreign_seeds
 from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.task_filter import label_files
 from gra.wellformed import printable
 
 NAME = "probe"
@@ -49,6 +50,7 @@ NOT_HASHED = (
     "synthesis.slots",
     "synthesis.check",
     "synthesis.checkers",
+    "synthesis.task_threshold",
     "synthesis.dedup",
     "synthesis.decontaminate",
     "synthesis.domains",
@@ -64,7 +66,8 @@ log = logging.getLogger("gra.synthesis")
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
     """Return the files outside the config that decide the result: the prompts in use and the seeds."""
-    return stage.external_files(_of_synthesis(config))
+    files = stage.external_files(_of_synthesis(config))
+    return {key: path for key, path in files.items() if not key.startswith(label_files.KEY)}
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:

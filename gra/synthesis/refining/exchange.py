@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gra.synthesis.committee.calls import Caller, Exchange, Rules
-from gra.synthesis.committee.decisions import Drop
+from gra.synthesis.committee.decisions import Drop, of_classifier
 from gra.synthesis.committee.protocol import annotate_seed, check_instruction, judge_response
 from gra.synthesis.committee.randomness import stream
 from gra.synthesis.committee.records import CHECKABLE, CallRecord, Outcome, Roles, Seed
@@ -63,6 +63,8 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
             return (replace(draft, reason="annotation_missing", detail=fault or "", calls=annotation),)
         draft = replace(draft, domain=record.domain, keywords=record.keywords, summary=record.summary)
     examples = shelf.examples(NUMBER, draft.domain)
+    if (drop := of_classifier(draft, rules.tasks)) is not None:
+        return (_ended(draft, drop, annotation),)
     if rules.settings.review and settings.check:
         draft, drop = yield from check_instruction(caller, draft, examples)
         if drop is not None:

@@ -28,7 +28,7 @@ DECIDES = (
     *("tau", "delta", "std", "composite", "check", "min_reviews", "disputed"),
     *("reviewers", "review", "adjudicate", "rounds", "samples_per_round", "max_proposals"),
 )
-_WRITING = ("keywords_missing", "instruction_missing")
+_WRITING = ("keywords_missing", "instruction_missing", "unlikely_task")
 _ONLY_FEWER = ("reviewers", "rounds")
 _ONLY_OFF = ("review", "adjudicate")
 

@@ -1,0 +1,99 @@
+"""PURE: a classifier that gives the probability that an instruction is a task, learned from labelled instructions.
+
+It is a logistic regression over TF-IDF weights of words (one to three in sequence) and of pieces of words (two to five
+characters), from scikit-learn. Such a classifier learns in a second from a few hundred labels and needs neither a GPU
+nor a download. Same labels, same probabilities: they are rounded, so that the order of sums does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from gra.synthesis.task_filter.label_files import LONGEST, Labelled
+
+DIGITS = 4  # of a probability
+PARTS = 8  # of the cross-validation
+STRENGTH = 5.0  # scikit-learn's C; 1 and 20 do no better by cross-validation (benchmarks/README.md)
+
+
+class TaskFilter:
+    """Rejects instructions that are probably no tasks. `threshold`: the lowest probability of being a task at which an
+    instruction passes."""
+
+    def __init__(self, labelled: Labelled, threshold: float):
+        self._labelled, self._threshold = labelled, threshold
+        self._fitted = _new().fit(*_items(labelled))
+
+    def fault(self, instruction: str) -> str | None:
+        """Return why the instruction is rejected, or None if it passes."""
+        found = self.probability(instruction)
+        if found >= self._threshold:
+            return None
+        return f"probability {found:.2f} of being a task, below {self._threshold:g}"
+
+    @cached_property
+    def account(self) -> dict[str, Any]:
+        """How many labels the filter has, and, by cross-validation, how well it tells tasks from other texts.
+
+        `auc`: the probability that a task scores higher than another text. `tasks_pass`, `others_pass`: the share of each that
+        passes. Instructions with the same first three words are in the same part of the cross-validation, so none of
+        them is judged by a filter that has learned another.
+        """
+        from sklearn.metrics import roc_auc_score
+        from sklearn.model_selection import GroupKFold, cross_val_predict
+
+        texts, tasks = _items(self._labelled)
+        groups = [" ".join(text.lower().split()[:3]) for text in texts]
+        account: dict[str, Any] = {
+            "tasks": len(self._labelled.tasks),
+            "others": len(self._labelled.others),
+            "skipped": self._labelled.skipped,
+            "threshold": self._threshold,
+        }
+        if len(set(groups)) < PARTS:
+            return account
+        found = cross_val_predict(_new(), texts, tasks, cv=GroupKFold(PARTS), groups=groups, method="predict_proba")[
+            :, 1
+        ]
+        passed = [round(float(one), DIGITS) >= self._threshold for one in found]
+        of_tasks = [one for one, task in zip(passed, tasks, strict=True) if task]
+        of_others = [one for one, task in zip(passed, tasks, strict=True) if not task]
+        return account | {
+            "auc": round(float(roc_auc_score(tasks, found)), 2),
+            "tasks_pass": round(sum(of_tasks) / len(of_tasks), 2),
+            "others_pass": round(sum(of_others) / len(of_others), 2),
+        }
+
+    def probability(self, instruction: str) -> float:
+        """Return the probability that the instruction is a task, between 0 and 1."""
+        return round(float(self._fitted.predict_proba([instruction.strip()[:LONGEST]])[0, 1]), DIGITS)
+
+
+def sentence(account: Mapping[str, Any]) -> str:
+    """Return the `account` of a filter as a sentence for logs and data cards."""
+    learned = f"{account['tasks']} instructions labelled as tasks and {account['others']} labelled as none"
+    begin = f"A classifier learned from {learned} rejects instructions"
+    if "auc" not in account:
+        return f"{begin} below a probability of {account['threshold']:g} of being a task (too few kinds to test it)."
+    passing = f"{account['tasks_pass']:.0%} of tasks and {account['others_pass']:.0%} of other texts pass"
+    return (
+        f"{begin} below a probability of {account['threshold']:g} of being a task. "
+        f"By cross-validation {passing} (AUC {account['auc']:.2f})."
+    )
+
+
+def _items(labelled: Labelled) -> tuple[list[str], list[bool]]:
+    texts = [*labelled.tasks, *labelled.others]
+    return texts, [True] * len(labelled.tasks) + [False] * len(labelled.others)
+
+
+def _new() -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    words = TfidfVectorizer(ngram_range=(1, 3), min_df=2, token_pattern=r"\w+|[^\w\s]")
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True)
+    return make_pipeline(make_union(words, pieces), LogisticRegression(C=STRENGTH, max_iter=3000))

@@ -1,0 +1,107 @@
+"""Reads instructions that people or models labelled as tasks or as other texts (synthesis.task_labels).
+
+A label file has one JSON object per line, with the keys `instruction` (text) and `task` (true, false or null). Sheets
+of `gra blind` have this form once they are labelled. Other keys are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gra.errors import ConfigError, Problem
+from gra.fileio import open_maybe_gzip
+from gra.paths import located
+
+KEY = "synthesis.task_labels"
+FEWEST = 20  # of tasks, and of other texts
+LONGEST_LINE = 1 << 20  # characters; the rest of a longer line is read as a line that is no JSON
+LONGEST = 4000  # characters of an instruction that count
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Instructions that are tasks, and texts that are none. Each text occurs once. `skipped`: reason -> number of lines
+    or texts that were left out."""
+
+    tasks: tuple[str, ...]
+    others: tuple[str, ...]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.tasks) + len(self.others)
+
+
+def read_labels(paths: Sequence[str]) -> Labelled:
+    """Return the labelled instructions of all files. A line without a usable label is skipped and counted, and so is a
+    text with different labels. The order of files and lines does not matter.
+
+    Raises ConfigError that names each file that cannot be read, or if fewer than `FEWEST` tasks or other texts are
+    left.
+    """
+    skipped: Counter[str] = Counter()
+    found: dict[str, set[bool]] = {}
+    problems = []
+    for place, path in enumerate(paths):
+        try:
+            for text, label in _lines(located(path), skipped):
+                found.setdefault(text, set()).add(label)
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            why = (
+                f"cannot be read: {path} ({error.strerror if isinstance(error, OSError) and error.strerror else error})"
+            )
+            problems.append(
+                Problem(f"{KEY}[{place}]", why, "give a file of labelled instructions, such as a sheet of gra blind")
+            )
+    if problems:
+        raise ConfigError(problems)
+    skipped["labelled both as a task and as none"] = sum(len(labels) == 2 for labels in found.values())
+    tasks = tuple(sorted(text for text, labels in found.items() if labels == {True}))
+    others = tuple(sorted(text for text, labels in found.items() if labels == {False}))
+    if min(len(tasks), len(others)) < FEWEST:
+        what = f"{len(tasks)} tasks and {len(others)} other texts; a filter needs {FEWEST} of each"
+        raise ConfigError([Problem(KEY, what, "label more instructions (gra blind), or set it to null")])
+    return Labelled(tasks, others, {reason: count for reason, count in sorted(skipped.items()) if count})
+
+
+def files(paths: Any) -> dict[str, Path]:
+    """Return the label files: dotted key -> path. `paths`: the value of `synthesis.task_labels`, valid or not."""
+    named = [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
+    return {f"{KEY}[{place}]": located(path) for place, path in enumerate(named)}
+
+
+def problems(paths: Sequence[str] | None) -> list[Problem]:
+    """Return the faults of the label files, found by reading them."""
+    try:
+        read_labels(paths or ()) if paths else None
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def _lines(path: Path, skipped: Counter[str]) -> list[tuple[str, bool]]:
+    found = []
+    with open_maybe_gzip(path) as file:
+        while line := file.readline(LONGEST_LINE):
+            if not line.strip():
+                continue
+            row = _json(line.decode("utf-8"))
+            text = row.get("instruction") if isinstance(row, dict) else None
+            if not isinstance(text, str) or not text.strip():
+                skipped["no JSON object with an instruction"] += 1
+            elif not isinstance(row.get("task"), bool):
+                skipped["no label"] += 1
+            else:
+                found.append((text.strip()[:LONGEST], row["task"]))
+    return found
+
+
+def _json(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
