@@ -7,6 +7,7 @@ of `gra blind` have this form once they are labelled. Other keys are ignored.
 from __future__ import annotations
 
 import json
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def read_labels(paths: Sequence[str]) -> Labelled:
         try:
             for text, label in _lines(located(path), skipped):
                 found.setdefault(text, set()).add(label)
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
             why = (
                 f"cannot be read: {path} ({error.strerror if isinstance(error, OSError) and error.strerror else error})"
             )

@@ -1,0 +1,145 @@
+"""Runs with synthesis.task_labels: rejected instructions cost no further call, are counted, and depend on the labels alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from scripted import RECORDS, ROLES, good_reply
+from test_synthesis_app import data_bytes
+
+from gra.errors import ConfigError
+from gra.fileio import sha256_file
+from gra.models.base import Reply
+from gra.simulation import world_stage
+from gra.synthesis import refine, stage
+from gra.synthesis.committee.calls import Rules
+from gra.synthesis.committee.protocol import Proposal, propose
+from gra.synthesis.engine.journal_read import read_calls
+from gra.synthesis.probe import stage as probe
+from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.task_filter.classifier import TaskFilter
+from gra.synthesis.task_filter.label_files import read_labels
+
+NAMES = [f"slm-{letter}" for letter in "abcde"]
+
+
+def config(world: Path, labels: Path | None, concurrency: int = 64, **synthesis: Any) -> dict[str, Any]:
+    columns = {"instruction": "instruction", "input": "input", "response": "output", "domain": "domain"}
+    return {
+        "seed": 0,
+        "seeds": {"path": str(world), "format": "jsonl", "limit": 40, "columns": columns},
+        "pool": {"_target_": "gra.simulation.backend.connect", "models": NAMES, "simulated": True},
+        "synthesis": {
+            "rounds": 1,
+            "samples_per_round": 12,
+            "dedup": {"model": "hash"},
+            "decontaminate": {"enabled": False},
+            "task_labels": None if labels is None else [str(labels)],
+            "task_threshold": 0.5,
+            **synthesis,
+        },
+        "runtime": {"concurrency": concurrency},
+    }
+
+
+def run(given: dict[str, Any], folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    stage.run(given, {}, folder)
+    return folder
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(folder / name).to_pylist()
+    return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    world_stage.run({"seed": 0, "world": {"seeds": 60, "test_per_task": 5}}, {}, folder)
+    return folder / "seeds" / "seeds.jsonl"
+
+
+@pytest.fixture(scope="module")
+def plain(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(config(world, None), tmp_path_factory.mktemp("plain") / "data")
+
+
+@pytest.fixture(scope="module")
+def labels(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labels by which only questions are tasks, so that the classifier rejects part of the simulated instructions."""
+    path = tmp_path_factory.mktemp("labels") / "labels.jsonl"
+    texts = {row["instruction"] for name in ("data/train.parquet", "rejected.parquet") for row in rows(plain, name)}
+    known = sorted(text for text in texts if text)
+    lines = [{"instruction": text, "task": "?" in text} for text in known]
+    lines += [{"instruction": f"How much is {n} and {n + 1}?", "task": True} for n in range(25)]
+    lines += [{"instruction": f"There is number {n}.", "task": False} for n in range(25)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(world: Path, labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(config(world, labels), tmp_path_factory.mktemp("made") / "data")
+
+
+def test_rejected_instructions_are_counted_and_cost_no_further_call(made: Path, labels: Path) -> None:
+    judge = TaskFilter(read_labels([str(labels)]), 0.5)
+    dropped = [row for row in rows(made, "rejected.parquet") if row["reason"] == "unlikely_task"]
+    assert dropped
+    for row in dropped:
+        assert row["detail"] == judge.fault(row["instruction"])
+        steps = {call["step"] for call in read_calls(made / "journal.sqlite", row["id"])}
+        assert steps == {"keywords", "instruction"}
+    assert all(judge.fault(row["instruction"]) is None for row in rows(made, "data/train.parquet"))
+    stats = json.loads((made / "stats.json").read_text())
+    assert stats["task_filter"]["threshold"] == 0.5
+    card = (made / "README.md").read_text()
+    assert "A classifier learned from" in card
+    assert str(labels.parent) not in card
+
+
+def test_the_bytes_do_not_depend_on_concurrency_or_on_the_place_of_the_labels(
+    world: Path, labels: Path, made: Path, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copy(labels, tmp_path / "elsewhere.jsonl"))
+    assert data_bytes(run(config(world, moved, concurrency=1), tmp_path / "data")) == data_bytes(made)
+
+
+def test_the_content_of_the_labels_is_part_of_the_configuration(world: Path, labels: Path) -> None:
+    given = config(world, labels)
+    for of in (stage, refine):
+        named = of.external_files(given)
+        assert sha256_file(named["synthesis.task_labels[0]"]) == sha256_file(labels)
+        assert "synthesis.task_labels" in of.NOT_HASHED
+        assert of.ADDED_LATER["synthesis.task_threshold"] == SynthesisSettings().task_threshold
+    assert not any("task_labels" in key for key in probe.external_files({**given, "probe": {}}))
+    assert "synthesis.task_threshold" in probe.NOT_HASHED
+
+
+def test_faults_of_the_labels_are_found_before_any_call(world: Path, tmp_path: Path) -> None:
+    given = config(world, tmp_path / "absent.jsonl")
+    assert [problem.key for problem in stage.preflight(given, {})] == ["synthesis.task_labels[0]"]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        run(given, tmp_path / "data")
+    assert not (tmp_path / "data" / "journal.sqlite").exists()
+
+
+def test_one_proposal_ends_after_its_instruction(labels: Path) -> None:
+    proposal = Proposal("r1-000000", 1, 0, "coding", RECORDS, ROLES)
+    strict = TaskFilter(read_labels([str(labels)]), 1.0)
+    talk = propose(proposal, Rules(0, SynthesisSettings(prompts="classic"), tasks=strict))
+    calls, steps = next(talk), []
+    while True:
+        steps += [call.step for call in calls]
+        try:
+            calls = talk.send([Reply(good_reply(call.request), 10, 5) for call in calls])
+        except StopIteration as stop:
+            outcome = stop.value
+            break
+    assert (outcome.status, outcome.reason, steps) == ("rejected", "unlikely_task", ["keywords", "instruction"])
