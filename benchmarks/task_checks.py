@@ -3,16 +3,17 @@
     python -m benchmarks.task_checks results/small results/small/first_run --base-url http://127.0.0.1:8000/v1 --model NAME
 
 Items: the instructions that models wrote in the readings of these folders (reading_*_sheet.jsonl with its key), where all readers
-give the same label `task`. A Yes/No question each, with the examples that the product shows (seeds of --seeds) and with others, in
-other words, and several of them together (the mean of their log-odds); AUC with a 95 % interval, and how many of the best-scored
-instructions are not tasks: the best that a threshold could reach.
+give the same label `task`. A Yes/No question each, with the examples that the product shows (seeds of --seeds) and with others,
+in other words, and several of them together (the mean of their log-odds). Then the classifier of synthesis.task_labels, learned
+from the same labels and cross-validated, alone and with the product's question. Printed are the AUC with a 95 % interval, and how
+many of the best-scored instructions are not tasks: the best that a threshold could reach.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,6 +29,8 @@ from gra.synthesis.probe.items import UNKNOWN, Item
 from gra.synthesis.scoring import probability
 from gra.synthesis.scoring.examples import NONE, Example, Examples, Shelf
 from gra.synthesis.seeds.load import SeedSettings, load_seeds
+from gra.synthesis.task_filter.classifier import cross_validated
+from gra.synthesis.task_filter.label_files import Labelled
 
 BEST = (10, 20, 30)
 DRAWS = 6  # of examples, whose answers are also taken together
@@ -100,6 +103,15 @@ def together(found: Sequence[Sequence[float | None]]) -> list[float | None]:
     return [fmean(each) if len(each) == len(found) else None for each in known]
 
 
+def learned(tasks: Mapping[str, bool]) -> list[float | None]:
+    """The log-odds that each instruction is a task, by a classifier that has learned the others' labels."""
+    labelled = Labelled(
+        tuple(t for t, task in tasks.items() if task), tuple(t for t, task in tasks.items() if not task)
+    )
+    found = cross_validated(labelled) or {}
+    return [log_odds(10 * found[text]) if text in found else None for text in tasks]
+
+
 def row(name: str, found: Sequence[float | None], tasks: Sequence[bool]) -> str:
     """One line of the table."""
     known = [(score, task) for score, task in zip(found, tasks, strict=True) if score is not None]
@@ -128,6 +140,9 @@ def main() -> None:
             if one not in known:
                 known[one] = asyncio.run(asked(options.base_url, options.model, one, list(tasks)))
         print(row(name, together([known[one] for one in questions]), list(tasks.values())), flush=True)
+    own, product = learned(tasks), known[forms(records)["examples of the product"][0]]
+    for name, found in {"classifier": [own], "classifier and product": [own, product]}.items():
+        print(row(name, together(found), list(tasks.values())), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.task_checks import Question, forms, labelled, row, together
+from benchmarks.task_checks import Question, forms, labelled, learned, row, together
 from gra.synthesis.committee.records import Record
 from gra.synthesis.scoring.examples import Example, Examples
 
@@ -23,6 +23,21 @@ def test_instructions_that_models_wrote_and_all_readers_label_alike() -> None:
         is False
     )
     assert "For which part of the body is a dentist responsible?" not in tasks  # a seed
+
+
+def test_the_classifier_is_judged_on_instructions_that_it_has_not_learned() -> None:
+    tasks = labelled(
+        [
+            SMALL,
+            *(SMALL / name for name in ("first_run", "proposals_qwen", "proposals_others", "checked", "likelihood")),
+        ]
+    )
+    found = [one for one in learned(tasks) if one is not None]
+    assert len(found) == len(tasks) == 355
+    right = [one for one, task in zip(found, tasks.values(), strict=True) if task]
+    wrong = [one for one, task in zip(found, tasks.values(), strict=True) if not task]
+    area = sum((a > b) + (a == b) / 2 for a in right for b in wrong) / len(right) / len(wrong)
+    assert 0.68 < area < 0.78  # what it has learned it tells with 0.99 and more
 
 
 def test_a_line_counts_non_tasks_among_the_best() -> None:

@@ -38,30 +38,24 @@ class TaskFilter:
         """How many labels the filter has, and, by cross-validation, how well it tells tasks from other texts.
 
         `auc`: the probability that a task scores higher than another text. `tasks_pass`, `others_pass`: the share of each that
-        passes. Instructions with the same first three words are in the same part of the cross-validation, so none of
-        them is judged by a filter that has learned another.
+        passes. All three are missing if the labels are too alike for a cross-validation.
         """
         from sklearn.metrics import roc_auc_score
-        from sklearn.model_selection import GroupKFold, cross_val_predict
 
-        texts, tasks = _items(self._labelled)
-        groups = [" ".join(text.lower().split()[:3]) for text in texts]
+        _, tasks = _items(self._labelled)
         account: dict[str, Any] = {
             "tasks": len(self._labelled.tasks),
             "others": len(self._labelled.others),
             "skipped": self._labelled.skipped,
             "threshold": self._threshold,
         }
-        if len(set(groups)) < PARTS:
+        if (found := cross_validated(self._labelled)) is None:
             return account
-        found = cross_val_predict(_new(), texts, tasks, cv=GroupKFold(PARTS), groups=groups, method="predict_proba")[
-            :, 1
-        ]
-        passed = [round(float(one), DIGITS) >= self._threshold for one in found]
+        passed = [one >= self._threshold for one in found.values()]
         of_tasks = [one for one, task in zip(passed, tasks, strict=True) if task]
         of_others = [one for one, task in zip(passed, tasks, strict=True) if not task]
         return account | {
-            "auc": round(float(roc_auc_score(tasks, found)), 2),
+            "auc": round(float(roc_auc_score(tasks, list(found.values()))), 2),
             "tasks_pass": round(sum(of_tasks) / len(of_tasks), 2),
             "others_pass": round(sum(of_others) / len(of_others), 2),
         }
@@ -69,6 +63,23 @@ class TaskFilter:
     def probability(self, instruction: str) -> float:
         """Return the probability that the instruction is a task, between 0 and 1."""
         return round(float(self._fitted.predict_proba([instruction.strip()[:LONGEST]])[0, 1]), DIGITS)
+
+
+def cross_validated(labelled: Labelled) -> dict[str, float] | None:
+    """Return {instruction: probability of being a task}, tasks first, each judged by a classifier that has not learned it. None if
+    the instructions begin in fewer than `PARTS` ways.
+
+    Instructions with the same first three words are in the same part, so that none is judged by a classifier that has
+    learned another one of its kind.
+    """
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
+    texts, tasks = _items(labelled)
+    kinds = [" ".join(text.lower().split()[:3]) for text in texts]
+    if len(set(kinds)) < PARTS:
+        return None
+    found = cross_val_predict(_new(), texts, tasks, cv=GroupKFold(PARTS), groups=kinds, method="predict_proba")[:, 1]
+    return {text: round(float(one), DIGITS) for text, one in zip(texts, found, strict=True)}
 
 
 def sentence(account: Mapping[str, Any]) -> str:
