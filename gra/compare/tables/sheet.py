@@ -139,7 +139,7 @@ def _latex(sheet: Sheet) -> str:
 
 def as_terminal(sheets: Sequence[Sheet], width: int) -> str:
     """Return the sheets as text whose lines have at most `width` characters. Long text is wrapped. If columns of
-    numbers do not fit, further tables below show them. If a sheet has no lines, only its title and notes are shown."""
+    numbers do not fit, further tables below show them. If a sheet has no rows, only its title and notes are shown."""
     from rich.console import Console
     from rich.text import Text
 

@@ -31,7 +31,7 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the pool from which prompts take their examples. The paper calls it (x, y, d, k, s): instruction,
+    """A seed or a kept sample that prompts can show as an example. The paper calls it (x, y, d, k, s): instruction,
     response, domain, keywords and summary."""
 
     id: str

@@ -47,8 +47,8 @@ QUESTIONS: dict[str, str] = {
 @dataclass(frozen=True)
 class Question:
     """What a judge is asked. `role`: the judge's role, e.g. `reviewer-1`. `messages`: the chat, which ends with the
-    question. `forced`: a response; if it is not empty, the judge tells how likely it finds this response after the
-    chat, and is asked nothing."""
+    question. `forced`: a response, or empty. If it is a response, the judge writes nothing. The likelihood that it
+    gives to this response as the next message of the chat is measured in place of an answer."""
 
     role: str
     model: str
