@@ -120,7 +120,9 @@ def rescore(
     `output` must be new or empty. If a verifier is given, it can also be a folder that an earlier call began
     (verified.begin).
 
-    `verifier`: the model that judges the replies. It is required for the reading `verified` and must be None otherwise.
+    `reading`: the rules that score the replies: "strict" (the task's own), "opencompass", or "verified" (a model judges
+    the replies).
+    `verifier`: the model that judges the replies. It is required if `reading` is "verified" and must be None otherwise.
 
     Raises EvalError if `folder` is not a finished evaluation, if `output` is not empty, or if programs cannot run in
     the sandbox. With a verifier, it can also raise ConfigError, StoreError and ServerError.

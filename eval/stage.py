@@ -111,7 +111,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
 
     Replies are stored in output/replies.sqlite as they arrive, so a killed run resumes from there.
 
-    Raises ConfigError for what `check` finds, EvalError if a model or benchmark cannot be evaluated.
+    Raises ConfigError if `check` finds faults, and EvalError if a model or benchmark cannot be evaluated.
     """
     problems = check(config, dict(inputs))
     settings, _ = parse(EvalSettings, config)

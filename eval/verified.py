@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Verified:
-    """The result of the reading `verified`, in which a verifier model judges the replies.
+    """The result of `gra rescore --reading verified`, in which a verifier model judges stored replies.
 
     - `tasks`: the counts of verdicts for each task of the suite (see verifying.account).
     - `every`: the counts over all items.
@@ -62,7 +62,9 @@ class Verified:
     simulated: bool
 
     def how(self, task: str) -> dict[str, str]:
-        """Return the conditions that this reading adds to a task's scores; {} for a task that was not verified.
+        """Return the conditions to record with a task's scores: that a verifier judged the replies, and which one.
+
+        Return {} for a task whose replies no verifier judged.
 
         `gra compare` lists the tasks whose conditions differ between two evaluations.
         """
@@ -81,10 +83,11 @@ class Verified:
 
 
 def begin(output: Path, folder: Path, verifier: Verifier) -> None:
-    """Create the folder `output`, or resume a folder that the same command began.
+    """Create the folder `output`, in which a verifier's verdicts are stored, or resume a folder that the same command
+    began.
 
-    If a verified rescore with other arguments began the folder, it is reused as long as it contains no scores. Raises
-    StoreError for any other folder that has files.
+    A folder that was begun with other arguments (evaluation, verifier or token limit) is reused as long as it contains
+    no scores. Raises StoreError for any other folder that has files.
     """
     mine = {"from": str(folder.resolve()), "verifier": verifier.model, "max_tokens": verifier.max_tokens}
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -8,10 +8,12 @@ from pathlib import Path
 
 
 def root() -> Path | None:
-    """Return the cache folder, or None if the variable GRA_CACHE is off, none or 0, so that nothing is cached.
+    """Return the cache folder. If nothing shall be cached, return None.
 
-    The folder is the one that GRA_CACHE names. If GRA_CACHE is not set, it is $XDG_CACHE_HOME/gra. If XDG_CACHE_HOME is
-    not set either, it is ~/.cache/gra.
+    The user turns off the cache by setting the environment variable GRA_CACHE to "off", "none" or "0".
+
+    Any other value of GRA_CACHE is the path of the cache folder. If GRA_CACHE is not set, the folder is
+    $XDG_CACHE_HOME/gra. If XDG_CACHE_HOME is not set either, it is ~/.cache/gra.
     """
     named = os.environ.get("GRA_CACHE", "")
     if named.lower() in ("off", "none", "0"):

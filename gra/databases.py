@@ -55,7 +55,8 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that changes nothing on disk and does not disturb a writer. Raises sqlite3.Error, OSError.
 
     A file without a write-ahead log is read in place. A file has such a log if a process is writing it, or was killed
-    while writing. Then a temporary copy of the file and its log is read, taken between two commits.
+    while writing. In that case, the function copies the file and its log to a temporary folder, in a state between two
+    commits, and the connection reads this copy.
     """
     if not path.is_file():
         raise sqlite3.OperationalError("unable to open database file")

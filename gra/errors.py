@@ -43,15 +43,16 @@ class Problem:
 class GraError(Exception):
     """The base class of all errors that users see. GRA prints such an error without a traceback, and exits with `code`.
 
-    The error's text says what happened and where. After ARROW, it says what to do.
+    The error's text says what happened and where. Then follow an arrow, `->`, on a new line (the constant ARROW) and
+    advice on what to do.
     """
 
     code = EXIT_FAILED
 
 
 def parts_of(error: Exception | str) -> tuple[str, str]:
-    """Return the two parts of an error's text, which ARROW separates: what happened, and what to do. If the text has no
-    ARROW, the second part is ''."""
+    """Return the two parts of an error's text: what happened, and what to do. An arrow, `->`, on a new line (the
+    constant ARROW) separates them. If the text has no arrow, the second part is ''."""
     what, _, remedy = str(error).partition(ARROW)
     return what, remedy
 
@@ -72,8 +73,8 @@ class SeedError(GraError):
 
 
 class ServerError(GraError):
-    """A model server cannot be used: it is unreachable, serves another model, or refuses the key. The text names the
-    URL and the model."""
+    """A model server cannot be used: it is unreachable, serves another model, or refuses the API key. The error's text
+    names the URL and the model."""
 
 
 class SynthesisError(GraError):
@@ -117,7 +118,7 @@ class Interrupted(GraError):
 
 
 class Preempted(GraError):
-    """The run was stopped by SIGTERM or SIGUSR1, which batch systems send before a job ends. Finished work is on disk;
-    the same command resumes."""
+    """The run was stopped by SIGTERM or SIGUSR1, which batch systems send before a job ends. Finished work is on disk.
+    Running the same command again resumes the run."""
 
     code = EXIT_PREEMPTED

@@ -35,7 +35,7 @@ class Known:
     """A question with a known answer.
 
     `response`: a right answer from the source of the question. `right`: a function that returns whether a reply is
-    right, or None if no rule can decide. `wrong`: replies that the source knows to be wrong.
+    right. It returns None if no rule can decide. `wrong`: replies that the source knows to be wrong.
     """
 
     id: str

@@ -19,8 +19,8 @@ _CAP = 200  # maximum bytes read from a label file
 
 
 def simulated(paths: Iterable[Path | None]) -> bool:
-    """Return whether any of `paths` was made from simulated models or texts. None and missing paths (such as a hub id)
-    count as not labelled.
+    """Return whether any of `paths` has the label that it was made from simulated models or texts. A path that is None
+    or does not exist (such as a hub id) counts as not labelled.
 
     A folder is labelled if it has a file SIMULATED, or `"simulated": true` in its manifest.json. A file has the labels
     of its folder. The parent folder is checked too, because users often name a part of a stage's output, e.g. its
@@ -32,8 +32,8 @@ def simulated(paths: Iterable[Path | None]) -> bool:
 
 
 def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str | None:
-    """Return a warning if the models are simulated but none of the seed files `seeds` comes from the simulated world.
-    Otherwise return None."""
+    """Return a warning if the models are simulated but none of the seed files `seeds` has the label "simulated".
+    Otherwise return None. Simulated models know only an invented world, so other seeds do not shape what they write."""
     if not models_simulated or simulated(seeds):
         return None
     return (

@@ -18,8 +18,8 @@ _key: ContextVar[str] = ContextVar("key", default="")
 
 
 def requested_gpus() -> int | None:
-    """Return the number of GPUs of the batch job for which configs are checked now. Return None if configs are checked
-    for this machine."""
+    """Return the number of GPUs that a batch job requests, if configs are now checked for this job's machine. Return
+    None if configs are checked for this machine."""
     return _gpus.get()
 
 

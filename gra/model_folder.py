@@ -32,8 +32,8 @@ def fault(folder: Path) -> tuple[str, str] | None:
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
-    """Return what is wrong with a folder that the user gave as a stage's output, and what the user can do. The folder
-    should have a model in its subfolder model/, but has none."""
+    """Return what is wrong with `folder`, and what the user can do. The user named `folder` as the output of a stage
+    that writes a model. Such an output has the model in its subfolder model/, but `folder` has no model there."""
     if _is_model(folder) and folder.name == "model":
         return f"{folder} is the model itself; this input expects its parent folder", f"use {folder.parent}"
     if (folder / ADAPTER).is_file() and _is_model(folder.parent / "model"):

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """One task of a stage that is split into tasks.
+    """One of the tasks into which a stage is split, so that several jobs can share its work.
 
     `target`: the dotted path of the stage function, which the task runs on `config`. `output`: the folder that the
     stage function writes. `inputs`: inputs of this task, in addition to the inputs of the whole run.

@@ -93,8 +93,9 @@ def json_text(value: Any) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Return an ASCII approximation of `text`. Lines of tables become - | +, signs such as ± become similar ASCII
-    signs, and letters lose their accents. Any other character becomes `?`, or `??` if it is two columns wide."""
+    """Return an ASCII approximation of `text`. The box-drawing characters of tables become -, | or +. Signs such as ±
+    become similar ASCII signs, and letters lose their accents. Any other character becomes `?`, or `??` if it is two
+    columns wide."""
     return "".join(sign if sign.isascii() else _plain(sign) for sign in text)
 
 

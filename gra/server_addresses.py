@@ -26,11 +26,11 @@ UP, LEFT = "up", "left"
 
 @dataclass(frozen=True)
 class Address:
-    """The address of one server, as the server's task publishes it.
+    """The address of one model server. The Slurm array task that runs the server publishes it in a file.
 
-    `job`: Slurm's job number, as squeue writes it (12_3). `attempt`: how often Slurm has started the task. A requeued
-    task starts again. `beat`: the time at which the file was last written, in seconds since 1970. `state`: `up`, or
-    `left` if the server is about to end and must not be called any more.
+    `job`: Slurm's job number, as squeue writes it (12_3). `attempt`: how often Slurm has started the task. A requeue
+    counts as another start. `beat`: the time at which the file was last written, in seconds since 1970. `state`:
+    "up", or "left" if the server is about to end and must not be called any more.
     """
 
     model: str
@@ -51,8 +51,8 @@ class Address:
 
 
 def folder_of(store: Path, step: str) -> Path:
-    """Return the folder of the address files of a step. `store`: the folder of the run store. `step`: the key of the
-    step's job."""
+    """Return the folder in which the model servers of a step publish the files with their addresses. `store`: the
+    folder of the run store. `step`: the key of the step's job."""
     return store.absolute() / FOLDER / step
 
 
@@ -68,9 +68,10 @@ def write(folder: Path, task: int, address: Address) -> None:
 
 
 def read(folder: Path, task: int) -> Address | None:
-    """Return the address that a task published. Return None if there is no readable address.
+    """Return the address that the server job's task number `task` published in a file in `folder`. Return None if
+    there is no readable address.
 
-    Also return None if another user wrote the file, because clients send the API key to the address.
+    Also return None if the file belongs to another user, because clients send the API key to the address.
     """
     try:
         if _file(folder, task).stat().st_uid != os.getuid():

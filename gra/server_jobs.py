@@ -17,7 +17,8 @@ class ServerTask:
       models.
     - `addresses`: the folder in which the task publishes the address of its server.
     - `host`: the name by which other nodes reach this node.
-    - `job` and `attempt`: see gra/server_addresses.py.
+    - `job`: Slurm's job number, as squeue writes it (12_3).
+    - `attempt`: how often Slurm has started the task. A requeue counts as another start.
     - `logs`: the folder of the server's log.
     - `wanted()`: returns whether the run still needs the server. It is called repeatedly, in a thread.
     """
@@ -37,7 +38,8 @@ class Served:
 
     - `models`: the names of the models that the run calls.
     - `client(folder, wait_s)`: returns the config for the run. With this config, the run finds the servers' addresses
-      in `folder`. It waits for each model for at least `wait_s` seconds, or longer if its own config allows longer.
+      in `folder`. The run waits up to `wait_s` seconds for each model, or longer if the run's original config allows
+      a longer wait.
     - `serve(task)`: runs one server until the run does not need it any more, and returns the job's exit code.
     """
 

@@ -22,11 +22,12 @@ def preference(below: Mapping[str, Sequence[float]], of: Collection[str], least:
     samples.
 
     For each sample, the mean score of the other reviewers is subtracted from the reviewer's own score. The result is
-    the mean of these differences over the samples of the generators in the set `of`, minus their mean over the samples
-    of all other generators. So a reviewer who is equally harsh to all generators favours none. None if one of the two
-    groups has fewer than `least` samples.
+    the mean of these differences over the samples of the given generators, minus their mean over the samples of all
+    other generators. So a reviewer who is equally harsh to all generators favours none. The result is None if one of
+    the two groups has fewer than `least` samples, or no samples at all.
 
-    `below`: generator -> the reviewer's results of `below_others` for the samples of this generator.
+    `of`: the names of the given generators. `below`: generator -> the reviewer's results of `below_others` for the
+    samples of this generator.
     """
     own = [gap for name, gaps in below.items() if name in of for gap in gaps]
     rest = [gap for name, gaps in below.items() if name not in of for gap in gaps]

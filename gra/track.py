@@ -53,8 +53,8 @@ class OfflineRun:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code, which is 1 if a run could not be uploaded. Raises StoreError if a DIR
-    does not exist."""
+    """Run the command and return its exit code, which is 1 if a run could not be uploaded. Raises StoreError if a
+    folder in `arguments` does not exist."""
     if arguments[:1] == ["report"]:
         return track_report.main(arguments[1:])
     parser = Parser("gra track", __doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -128,7 +128,8 @@ def _server() -> str:
 
 
 def upload(run: OfflineRun, options: Sequence[str], timeout: float) -> bool:
-    """Upload one run with `wandb sync`. Return whether this succeeded and left W&B's marker beside the run.
+    """Upload one run with `wandb sync`. Return True if the command succeeded and W&B left the marker file that says
+    that the run was uploaded. Otherwise return False.
 
     The logs of `wandb sync` go to a temporary folder. The step's folder therefore keeps exactly the files that its
     manifest lists. Raises StoreError if the upload takes more than `timeout` seconds.

@@ -252,8 +252,8 @@ class _Relay:
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """While the context lasts, collect in `heard` the signals that this process receives. Python allows this only
-        in the main thread. In other threads nothing is collected."""
+        """While the context lasts, add each signal that this process receives to the list `self.heard`. Python allows
+        this only in the main thread. In other threads nothing is collected."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -266,7 +266,7 @@ class _Relay:
 
     def pass_on(self, agent: subprocess.Popen[bytes]) -> None:
         """Send each worker the signals that it has not received yet. The third signal kills torchrun's process `agent`
-        and all workers at once. So does any signal that comes before there are workers."""
+        and all workers at once. A signal that comes before any worker exists does the same."""
         if not self.heard:
             return
         workers = sorted(self.folder.glob(f"{PIDS}*"))

@@ -29,7 +29,8 @@ def _count_or_share(value: object) -> object:
 
 class BuildSettings(Settings):
     """Size of a Llama-architecture model with random weights. Its byte-level BPE tokenizer is trained on a text. The
-    paper states none of the defaults (NS), because it tunes pretrained models."""
+    paper tunes pretrained models and therefore states none of the defaults. Defaults that it does not state are called
+    NS in this project."""
 
     vocab_size: int = Field(
         default=1024,

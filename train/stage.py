@@ -47,7 +47,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     (seen, in all epochs), parameters and trained_parameters. If `sft.held_out` is set, validation_loss is added. If
     `sft.check_ends` is set, ends_by_itself is added: the share of replies that ended before their token limit.
 
-    Raises ConfigError for what `check` finds, TrainError if data or student cannot be used.
+    Raises ConfigError if `check` finds faults, and TrainError if the data or the student cannot be used.
     """
     problems = check(config, dict(inputs))
     if problems:

@@ -41,8 +41,9 @@ log = logging.getLogger(__name__)
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
     """Write the model folder `output/model` and return the stage's metrics.
 
-    The metrics of a built model are `parameters` (the number of parameters) and `vocab_size`. A copied model has one
-    metric, `bytes`.
+    If `student.model` is set, the model is copied from there, and the only metric is `bytes`, the size of its files.
+    Otherwise a new model is built from `student.build`, and the metrics are `parameters` (the number of parameters)
+    and `vocab_size`.
     """
     problems = check(config, dict(inputs))
     if problems:
@@ -175,8 +176,8 @@ def _build(build: BuildSettings, seed: int, corpus: Path, folder: Path) -> dict[
 def train_tokenizer(corpus: Path, build: BuildSettings) -> PreTrainedTokenizerBase:
     """Return a byte-level BPE tokenizer trained on the lines of the file `corpus`.
 
-    Its chat template is `default`. If the file has little text, the tokenizer has fewer than `build.vocab_size` tokens.
-    Raises TrainError if the file is empty.
+    The tokenizer gets the chat template named "default". If the file has little text, the tokenizer has fewer than
+    `build.vocab_size` tokens. Raises TrainError if the file is empty.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -133,7 +133,8 @@ def _starts(tokenizer: PreTrainedTokenizerBase) -> bool:
 def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """Return a warning if the tokenizer adds a beginning-of-text token to every text but the chat template does not.
 
-    A student with such a tokenizer (Gemma, Llama 3) was pretrained with this token. In all other cases, return None.
+    Return None in all other cases. The warning matters because a student with such a tokenizer (Gemma, Llama 3) was
+    pretrained with this token.
     """
     start, ids = tokenizer.bos_token, tokenizer("a")["input_ids"]
     if start is None or not ids or ids[0] != tokenizer.bos_token_id:
@@ -174,8 +175,8 @@ def segments(
 
     The student is trained on the assistant turns. To find a turn, the conversation is rendered twice: up to the prompt
     from which generation would start, and up to the end of the turn. The turn is the text that the second rendering
-    adds. The trained part of the turn ends with the turn's last special token. Text that the template writes after this
-    token, often a newline, is not trained.
+    adds. The trained part of the turn ends with the turn's last special token. The student is not trained on text that
+    the template writes after this token (often a newline).
 
     The caller has to tokenise the pieces one by one, so that the prompt has the same tokens as in generation. Raises
     TrainError if the template's turns cannot be separated.

@@ -28,8 +28,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def agent(arguments: list[str]) -> int:
     """Run torchrun, which starts the training processes. Return EXIT_FAILED if one of them failed, else 0.
 
-    If one process fails, torchrun ends all of them. This function makes its own process ignore the signals of a batch
-    system (PASSED_ON), because the launcher handles them.
+    If one process fails, torchrun ends all of them. The current process ignores the signals that a batch system sends
+    (PASSED_ON), because the process that launched it (train/launch.py) handles them.
     """
     _die_with_parent()
     for (
@@ -67,8 +67,8 @@ def work(spec: Path) -> int:
 
     `spec`: a JSON file with the stage's config, inputs and output.
 
-    The environment variable RANK holds the rank of this process. If the stage fails, the error is written to a file for
-    the launcher, because torchrun drops exit codes.
+    The environment variable RANK holds the rank of this process. If the stage fails, the error is written to a file
+    for the process that launched torchrun, because torchrun does not pass on the exit code of a training process.
     """
     _die_with_parent()
     rank = int(os.environ["RANK"])

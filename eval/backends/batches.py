@@ -21,9 +21,11 @@ def always(count: int) -> Size:
 
 
 def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Divide generation requests into batches. All requests of a batch have the same generation keywords (`decoding`).
+    """Divide generation requests into batches. All requests of a batch have the same generation keywords.
 
-    Requests with the same keywords are sorted by descending length, then by text. `size`: see `chunks`.
+    Requests with the same keywords are sorted by descending length, then by text.
+
+    `size`: a function that returns the number of requests in a batch (see `chunks`).
     """
     groups: dict[str, list[ModelRequest]] = {}
     for request in requests:
@@ -38,8 +40,10 @@ def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
     """Divide log-likelihood requests into batches.
 
-    Requests whose tokens agree except for the last token count as one request, because one row of a forward pass
-    answers all of them. `size`: see `chunks`.
+    Requests that differ only in their last token are treated as one request, because one row of a forward pass answers
+    all of them.
+
+    `size`: a function that returns the number of requests in a batch (see `chunks`).
     """
     rows: dict[tuple[int, ...], list[ModelRequest]] = {}
     for request in sorted(requests, key=lambda request: (-request.scored, request.ids, request.key)):
@@ -49,7 +53,9 @@ def likelihoods(requests: Iterable[ModelRequest], size: Size) -> list[list[Model
 
 
 def chunks(ordered: Sequence[ModelRequest], size: Size) -> list[list[ModelRequest]]:
-    """Divide the requests in `ordered` into consecutive batches. The first request of each batch has to be its longest.
+    """Divide the requests in `ordered` into consecutive batches.
+
+    The caller has to sort `ordered` by descending length, so that the first request of each batch is its longest.
 
     `size`: a function that returns the number of requests in a batch. Its two arguments describe the batch's first
     request: the number of its tokens, and the token limit of its reply.

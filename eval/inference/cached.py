@@ -85,7 +85,8 @@ def keep(
 
     While lm-eval runs, `lm` raises EvalError in four cases:
 
-    - The server refused HOPELESS requests in a row for reasons that may be its own fault.
+    - The number of refusals in a row reached the constant HOPELESS. Only refusals that may be the server's own fault
+      count.
     - The server refused all requests.
     - The server refused a request for log-likelihoods.
     - The server refused any request, and `model.refused=error` is set.
@@ -163,9 +164,9 @@ def keep(
 def model_key(path: str, revision: str, dtype: str, *more: Any) -> str:
     """Return a hash that identifies the model. It is part of the key of each stored reply.
 
-    For a local model, the hash covers the content of the model's files, but not the files that runs wrote into the
-    folder. For any other model, it covers the hub id and `revision`. In both cases it also covers `dtype` and `*more`.
-    `*more` is everything else that changes the replies, such as the backend.
+    For a local model, the hash covers the content of the model's files. Files that GRA's runs wrote into the model's
+    folder are not covered. For any other model, it covers the hub id and `revision`. In both cases it also covers
+    `dtype` and `*more`. `*more` is everything else that changes the replies, such as the backend.
     """
     folder = Path(path)
     files = sorted(_files_of(folder)) if folder.is_dir() else []

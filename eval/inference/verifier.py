@@ -78,7 +78,7 @@ def verify(
     `prompts`: pairs (leaf task, prompt).
 
     Raises ConfigError for a URL or key that cannot be used, ServerError if the server cannot be used, and EvalError if
-    it refuses every question.
+    the server refuses every prompt.
     """
     backend = _client(verifier)
     asked = {prompt: (leaf, verifier.request(prompt)) for leaf, prompt in prompts}

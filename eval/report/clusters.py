@@ -9,10 +9,14 @@ from typing import Any
 
 
 def clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Return each item's cluster; None if it has none. `samples`: lm-eval's samples, with the item as `doc`.
+    """Return the cluster of each item; None for an item without a cluster.
 
-    In a group, the cluster is the item's subject (MMLU's `subject`, MATH's `type`), or the leaf task if the item has no
-    subject. In a single task, it is the subject; if all items have the same subject, they have no cluster.
+    A cluster consists of the items on one subject or of one sub-task, whose results can be correlated.
+
+    `samples`: lm-eval's samples. The key `doc` of each sample is the item.
+
+    In a group of tasks, the cluster is the item's subject (MMLU's `subject`, MATH's `type`), or the leaf task if the
+    item has no subject. In a single task, it is the subject; if all items have the same subject, they have no cluster.
     """
     docs = [sample["doc"] for sample in samples]
     found = [doc.get("subject") or (doc.get("type") if "solution" in doc else None) for doc in docs]

@@ -19,7 +19,7 @@ def shown(score: Mapping[str, Any]) -> str:
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """Return one warning for each task with too many truncated replies: a share above NOTICED.
+    """Return one warning for each task in which the share of truncated replies is above the constant NOTICED.
 
     `result`: the content of scores.json.
     """

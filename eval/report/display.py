@@ -38,7 +38,7 @@ class Progress:
     Call the object with (items done, items in total, leaf task). Calls from several threads are safe.
 
     `console`: where the bars are drawn. None means standard error if it is a terminal.
-    `line_s`: the seconds between two lines without a terminal.
+    `line_s`: the number of seconds between two lines of text. Such lines are printed if there is nowhere to draw bars.
     """
 
     def __init__(self, tasks: Sequence[str], console: Console | None = None, line_s: float = LINE_S):

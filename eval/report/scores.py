@@ -35,8 +35,8 @@ def scores(
     - `at_limit_known`: the number of replies for which the backend reported whether they were truncated.
     - `at_limit`: the number of truncated replies among these; None if `at_limit_known` is 0.
     - `macro`: scores in which each cluster of items (MMLU's subjects, BBH's tasks) has the same weight, as OpenCompass
-      prints them. They are unweighted means of the clusters' means. The key `over` is the number of clusters. A task
-      without clusters has None.
+      prints them. They are unweighted means of the clusters' means. The number of clusters is stored under the key
+      "over". A task without clusters has None.
 
     The standard errors of `macro` treat the clusters as fixed and the items within a cluster as a sample. The variance
     of each cluster is divided by its number of items. The square root of the sum over clusters is then divided by the
@@ -73,7 +73,9 @@ def scores(
 
 
 def flat(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return the stage's metrics: the strict score, tolerant score and extraction rate of each task and of the mean.
+    """Return the stage's metrics: the strict score, tolerant score and extraction rate of each task, and their means.
+
+    The extraction rate is the share of items in which the strict rules found an answer.
 
     The keys are NAME, NAME.tolerant and NAME.extraction, where NAME is `mean` or a task. None values are left out.
     """

@@ -81,7 +81,8 @@ def forbid() -> None:
     """Make the system calls in DENIED fail with EPERM, by a seccomp filter (kernel docs, userspace-api/seccomp_filter).
 
     The system call clone3 fails with ENOSYS, so that the C library uses clone instead. The reason: a filter can see the
-    flags of clone, but not those of clone3. Architectures that are not in DENIED get no filter.
+    flags of clone, but not those of clone3. DENIED lists the system calls for each architecture.
+    Architectures that are not in DENIED get no filter.
     """
     machine = platform.machine()
     if machine not in DENIED:
@@ -126,7 +127,7 @@ def run(job: dict[str, Any]) -> None:
 def main() -> None:
     """Run the job from stdin in a child process, and exit with the child's exit code.
 
-    If signal N killed the child, exit with 128 - N.
+    If signal N killed the child, exit with 128 - N (a shell would use 128 + N).
     """
     job = json.loads(sys.stdin.buffer.read())
     child = os.fork()

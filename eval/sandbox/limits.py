@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Limits:
     """The limits of a program that runs in the sandbox.
 
-    - `seconds`: the time on the clock.
+    - `seconds`: the wall-clock time.
     - `memory_mb`: the address space of one process.
     - `processes`: the number of processes and threads together.
     - `scratch_mb`: the total size of the program's files, which are kept in memory.

@@ -187,7 +187,7 @@ def brackets(question: str, reply: str) -> str | None:
 def sorting(reply: str, words: Sequence[str]) -> str | None:
     """Return `words` in the order in which the reply lists them, in lower case.
 
-    Return None if the reply lists fewer words than `words` has.
+    Return None if the reply's list is shorter than `words`.
     """
     text = conclusion(reply).casefold()
     known = {entry.casefold() for entry in words}

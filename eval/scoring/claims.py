@@ -44,9 +44,9 @@ DENIED, DROPPED, DOUBTFUL, DEFINITE, JUDGED, ALONE, MENTIONED = (
 class Claim:
     """What a reply says about one or several options of a multiple-choice item.
 
-    `at`: the claim's position in the marked text.
+    `at`: the claim's position in the text that `mentions.marked` returns for the reply.
     `options`: the indices of the options that the claim names.
-    `kind`: one of the kinds in the table of the module's docstring.
+    `kind`: the kind of the claim, such as "denied" or "definite" (see the table in the module's docstring).
     """
 
     at: int
@@ -76,12 +76,13 @@ def claims(text: str) -> list[Claim]:
 def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
     """Return the letter of the option that a reply finally chooses, and the indices of the options that it denies.
 
-    The letter is None if no claim decides. It is AMBIGUOUS if the deciding claims name several options, or if several
-    options stay doubtful.
+    A claim is what the reply says about an option. The letter is None if no claim decides. It is AMBIGUOUS if the
+    deciding claims name several options, or if several options stay doubtful.
 
-    `text`: the marked text of the reply, as `mentions.marked` returns it.
+    `text`: the reply, in which `mentions.marked` has replaced each mention of an option by a character.
     `count`: the number of options.
-    `firm`: whether to ignore claims of the kind `alone`. Callers set it if a reply declines to answer.
+    `firm`: whether to ignore clauses that consist only of an option's letter (claims of the kind "alone"). Callers set
+    `firm` if a reply declines to answer.
     """
     every = [claim for claim in claims(text) if not (firm and claim.kind == ALONE)]
     cuts = [mark.start() for mark in CORRECTED.finditer(text)]

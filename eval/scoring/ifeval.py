@@ -72,8 +72,8 @@ def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
     lm-eval calls this function as `process_results`.
 
     The strict metrics read the reply as it is. The loose metrics also accept it without its first line, last line or
-    asterisks. A text repeated more than 1,000 times in a row is cut to 1,000 repeats. If the reply makes a check fail
-    (JSON nested too deep for Python), it counts as following no instruction.
+    asterisks. A text repeated more than 1,000 times in a row is cut to 1,000 repeats. If the reply makes a check
+    crash (JSON nested too deep for Python), it counts as following no instruction.
     """
     prepare()
     from lm_eval.tasks.ifeval import utils

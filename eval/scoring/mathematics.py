@@ -41,7 +41,7 @@ _verdicts: dict[tuple[str, str], bool] = {}  # by (right answer, answer)
 
 
 def gold_of(doc: Mapping[str, Any]) -> str:
-    """Return the right answer of an item: its `answer`, or else the last box of its `solution`.
+    """Return the right answer of an item: its `answer`, or else the content of the last LaTeX box in its `solution`.
 
     Raises EvalError if it has neither.
     """

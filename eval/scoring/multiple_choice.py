@@ -122,7 +122,7 @@ def options_of(doc: Mapping[str, Any]) -> list[str]:
 
 
 def answer_of(reply: str, count: int, options: Sequence[str] = ()) -> str | None:
-    """Return the letter that the reply states in the requested form; None if there is none.
+    """Return the letter that the reply states in the form that the prompt asks for; None if there is none.
 
     `count`: the number of options, whose letters start at A.
     `options`: the options' texts, if known. They are needed for an option such as "D. A and B", so that the letters

@@ -51,7 +51,7 @@ def letter(reply: str, options: str) -> str | None:
     """Return the letter of the option that a reply states; None if no letter of `options` ("ABCD") is found.
 
     OpenCompass's patterns for such statements are tried in a fixed order. The first one that finds a letter of
-    `options` decides. Letters count only as capitals.
+    `options` decides. Only capital letters count.
     """
     text = reply.strip()
     for form in _forms(options):
@@ -83,9 +83,9 @@ def number(reply: str) -> str | None:
 def expression(reply: str) -> str | None:
     """Return the expression that a reply to an item of MATH states; None if it is empty.
 
-    If the reply has a box, the expression is the content of the last box. Otherwise it is the end of the first sentence
-    that announces an answer. If no sentence announces one, it is the first sentence of the reply. If that text has
-    formulas, only its last formula is returned.
+    If the reply has a LaTeX box, the expression is the content of the last box. Otherwise it is the end of the first
+    sentence that announces an answer. If no sentence announces one, it is the first sentence of the reply. If that
+    sentence has formulas, only its last formula is returned.
     """
     inside = boxed(reply)
     if inside is not None:

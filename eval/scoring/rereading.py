@@ -22,8 +22,8 @@ def reread(leaf: str, kind: str | None, logged: Sequence[Mapping[str, Any]]) -> 
 
     Programs run in the sandbox.
 
-    Return None for a task to which OpenCompass's rules do not apply: IFEval (OpenCompass makes the same checks), the
-    closed world, and a task with an unknown kind of answers.
+    Return None for a task to which OpenCompass's rules do not apply: IFEval (OpenCompass makes the same checks), a task
+    of the simulated world (eval/tasks/world), or a task with an unknown kind of answers.
     """
     mine = [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
     docs, replies = [sample["doc"] for sample in mine], [str(sample["resps"][0][0]) for sample in mine]

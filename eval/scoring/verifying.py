@@ -135,16 +135,20 @@ def verdict(text: str) -> str:
 
 
 def account(pairs: Iterable[tuple[str, float]]) -> dict[str, Any]:
-    """Return the number of verdicts of each sort, and how far the verdicts agree with the tolerant reading.
+    """Return the number of verdicts of each sort, and how far the verdicts agree with the tolerant scores.
+
+    A verdict is the verifier's judgement of a reply. A tolerant score is the score of the answer that the tolerant
+    rules find in the reply.
 
     `pairs`: the verdict and the tolerant score of each item.
 
     Some of the returned numbers:
 
     - `fell_back`: the number of items without a verdict, which keep their tolerant score.
-    - `agreement`: the share of items on which verdict and tolerant reading agree, among the items that the verifier
-      called right or wrong.
-    - `kappa`: Cohen's kappa of the same items. None if both readings call all of them right, or all of them wrong.
+    - `agreement`: the share of items on which verdict and tolerant score agree, among the items that the verifier
+      called right or wrong. None if there are no such items.
+    - `kappa`: Cohen's kappa of the same items. None if there are no such items. Also None if verdicts and tolerant
+      scores both call all of them right, or both call all of them wrong.
 
     `agreement` and `kappa` leave out replies without text, because the verifier was not asked about them.
     """

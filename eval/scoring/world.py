@@ -43,7 +43,7 @@ _STATEMENT = re.compile(r"\A.*\b[Tt]he answer is[ \t]+(?P<answer>\S(?:(?![.!?]\s
 
 
 def answer_of(reply: str) -> str | None:
-    """Return the answer that the reply states in the requested form, without the final full stop.
+    """Return the answer that the reply states in the form that the prompt asks for, without the final full stop.
 
     Return None if the reply does not end in such a statement.
     """

@@ -38,7 +38,8 @@ class Index:
     """The names of lm-eval's tasks, groups and tags.
 
     `tasks` and `groups`: the YAML file of each name.
-    `tags`: the files that have each tag. They are YAMLs of tasks and templates that such YAMLs include.
+    `tags`: for each tag, the files that state it. These files define tasks, or are templates that the YAML files of
+    tasks include.
     """
 
     tasks: dict[str, Path]
@@ -140,7 +141,7 @@ def official() -> Index:
 def find(name: str) -> Yaml | None:
     """Return the YAML of a single task; None for a group, a tag or an unknown name.
 
-    If lm-eval and this project (or the user) have a task of this name, lm-eval's is not returned.
+    If lm-eval has a task of this name, and this project or the user has one too, lm-eval's task is not returned.
     """
     if name in own():
         return own()[name]

@@ -36,7 +36,7 @@ def gpqa(dataset: Any) -> Any:
 
 
 def order(question: str, answers: Sequence[str]) -> list[int]:
-    """Return the positions in `answers` of an item's options, in the order in which the options are shown.
+    """Return the order in which an item's options are shown, as a list of positions in `answers`.
 
     The options are sorted by a hash of question and option. The order therefore depends neither on the right answer's
     position in the file nor on a random state. Equal answers keep their order.

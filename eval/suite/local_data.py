@@ -100,7 +100,7 @@ def needed_splits(spec: Mapping[str, Any], shots: int | None) -> list[str]:
 def write_yaml(task: LocalTask, folder: Path) -> None:
     """Write the YAML from which lm-eval loads the task to `folder`/TASK.yaml. It includes the task's own YAML.
 
-    If the task has local files, the written YAML makes lm-eval read them with `load`.
+    If the task has local files, the written YAML makes lm-eval read them with the function `load` of this module.
     """
     parts = (task.yaml,) if isinstance(task.yaml, Path) else task.yaml
     text: dict[str, Any] = {"include": [str(path.resolve()) for path in parts], "task": task.name}

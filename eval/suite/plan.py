@@ -100,8 +100,9 @@ def runs_code(suite: Suite) -> bool:
 def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
     """Find the tasks of the suite that read local files, and their files.
 
-    A task of the simulated world always reads local files. They come from the input `benchmarks`, or from
-    `suite.data_dir` if the input does not have them. Any other task reads local files only if `suite.data_dir` is set.
+    A task of the simulated world (eval/tasks/world) always reads local files. They come from the input `benchmarks`, or
+    from `suite.data_dir` if the input does not have them. Any other task reads local files only if `suite.data_dir` is
+    set.
     """
     folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
     made = inputs.get("benchmarks")

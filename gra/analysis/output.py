@@ -24,9 +24,11 @@ def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Rev
     The name of a picture starts with the name of the JSON file. For example, the map of analysis.json is
     analysis-map.svg.
 
-    `told`: the analysis without the map.
-    `drawn`: the map, or a sentence that says why there is no map.
-    `reviewed`: data set -> its reviewed proposals, and the smallest mean score that its gate accepts (None: unknown).
+    `drawn`: the map, which shows where the instructions lie in embedding space. If there is no map, it is a sentence
+        that says why.
+    `told`: all other results of the analysis, as they are written to the JSON file.
+    `reviewed`: data set -> its reviewed proposals, and the smallest mean review score for which a proposal is kept
+        (None: unknown).
     """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
@@ -51,10 +53,14 @@ def _text(path: str, text: str) -> Path:
 
 
 def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
-    """Return the numbers of the map and of each data set's reviewers as Markdown tables, for the terminal.
+    """Return the results of the analysis as Markdown tables, for the terminal.
 
-    If there is no map, `drawn` is a sentence that says why. This sentence then replaces the map's table.
-    `reviewed`: as in `write`.
+    The first table has the numbers of the map, which shows where the instructions lie in embedding space. The further
+    tables have the scores that the reviewers of each data set gave.
+
+    `drawn`: the map, or a sentence that says why there is no map. The sentence then replaces the map's table.
+    `reviewed`: data set -> its reviewed proposals, and the smallest mean review score for which a proposal is kept
+        (None: unknown).
     """
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def recorded_seeds(arm: Arm) -> list[tuple[str, str]]:
-    """Return the id and the instruction of each seed from which the data of `arm` were made.
+    """Return the id and the instruction of each seed sample from which the data of `arm` were made.
 
-    Return [] if the manifest names no seeds, if their file is missing or unreadable, or if they come from the Hugging
-    Face hub.
+    Return [] if the manifest of the data names no seed samples, if their file is missing or unreadable, or if they come
+    from the Hugging Face hub.
     """
     manifest = arm.manifests.get("data", {})
     config = manifest.get("config") or {}

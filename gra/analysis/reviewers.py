@@ -13,15 +13,17 @@ from gra.severity import preference
 
 
 def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
-    """Return three figures about the reviewers of the proposals `found`. A figure with too few samples is None.
+    """Return three measures of the models that reviewed the proposals in `found`.
+
+    If there are too few samples to compute a measure, it is None.
 
     severity    how many points lower a reviewer scores than the other reviewers of the same samples (negative: higher)
     agreement   for each pair of reviewers, the correlation of their scores
     own_family  how many points a reviewer favours generators of its own model family: how far its scores for them lie
                 above the other reviewers' scores, minus the same number for all other generators
 
-    The figures are computed from all proposals, kept and dropped. The kept ones alone would make the reviewers seem to
-    disagree, because the gate keeps a proposal with one low score only if its other scores are high.
+    The measures are computed from all proposals, kept and dropped. The kept ones alone would make the reviewers seem to
+    disagree, because a proposal with one low score is kept only if its other scores are high.
     """
     gaps = below(found)
     kin = {model: [name for name in seen if family_of(name) == family_of(model)] for model, seen in gaps.items()}

@@ -55,7 +55,8 @@ def synthesize(
         rounds: number of rounds.
         samples: number of samples to keep in each round (None: the config's value).
         seed: seed of every random draw. The same seed and config give the same data.
-        config: any other key of `gra synthesize --cfg job`, e.g. {"synthesis.tau": 7, "runtime.concurrency": 16}.
+        config: values for other keys of the config, which `gra synthesize --cfg job` prints,
+            e.g. {"synthesis.tau": 7, "runtime.concurrency": 16}.
 
     Returns:
         The data folder, with `.dataset`, `.rejected`, `.stats`, `.card` and `.report()`.

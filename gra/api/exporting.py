@@ -27,7 +27,7 @@ def export(
         data: a data folder, or the `Data` that `synthesize`, `refine` or `review` returned.
         to: the format: "alpaca", "sharegpt", "chatml", "trl" (the same as chatml), "openai", "llamafactory" or
             "axolotl".
-        output: the folder to write to. If it has a file with the name of a new file, this file is replaced.
+        output: the folder to write to. If a file of the same name already exists in it, the file is replaced.
         name: name of the data set and of its files (None: the name of the folder `data`).
         preferences: whether to write preference pairs. A pair is a kept and a dropped response to the same instruction.
         margin: minimum difference between the scores of the two responses of a pair, in points.

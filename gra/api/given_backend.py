@@ -108,7 +108,7 @@ class _Given(Backend):
     async def chat(self, request: Request) -> Reply:
         """Return the reply of the caller's `chat`. If the call fails, it is made again.
 
-        Raises ServerError if the model has not answered any call for too long (retrying.py).
+        Raises ServerError if the model's last answer to any call was too long ago (retrying.py).
         """
         return await self._retrying.chat(request)
 

@@ -154,8 +154,10 @@ class Probe(Folder):
     `result`: all figures.
     `faults`: the reasons not to run this committee, one sentence each.
 
-    There are three possible reasons. No model tells right from wrong answers better than chance. The gate accepts no
-    answer. The gate accepts wrong answers at least as often as right ones.
+    There are three possible reasons:
+    - No model distinguishes right from wrong answers better than chance.
+    - The committee's review accepts no answer.
+    - The committee's review accepts wrong answers at least as often as right ones.
     """
 
     @cached_property
@@ -195,7 +197,7 @@ class Scores(Folder):
         """The content of scores.json.
 
         Its key `tasks` maps each benchmark to its scores, its number of items (questions) and its group. The score
-        `value` is the strict score.
+        `value` is the strict score, which counts only right answers in the form that the benchmark asks for.
         """
         return dict(self.json("scores.json"))
 

@@ -47,7 +47,7 @@ class Retrying:
         """Return the model's reply. If the call fails, it is made again.
 
         If the model answers other calls but not this one, give up after `retries` failures, and return a reply with an
-        error. If the model has not answered any call for too long, raise ServerError.
+        error. If the model's last answer to any call was too long ago, raise ServerError.
         """
         model, loop = request.model, asyncio.get_running_loop()
         begun: float | None = None  # time of the first failure

@@ -38,7 +38,8 @@ def train(
             returned at once.
         sft: the training recipe, a file of conf/sft ("lora", "qlora", "paper", "cpu_small", ...).
         seed: seed of the order of samples and of dropout. On a GPU, two runs with the same seed may still not be bitwise identical.
-        config: any other key of `gra train --cfg job`, e.g. {"sft.max_steps": 100, "tracking": "none"}.
+        config: values for other keys of the config, which `gra train --cfg job` prints,
+            e.g. {"sft.max_steps": 100, "tracking": "none"}.
 
     Returns:
         The model folder. Pass its `.path` to `AutoModelForCausalLM.from_pretrained`.
@@ -72,7 +73,8 @@ def evaluate(
         model: hub id, folder, or the `TrainedModel` that `train` returned.
         suite: the benchmarks, a file of conf/suite ("smoke", "paper", "paper_loglikelihood", ...).
         output: the scores folder. The model's replies are recorded in it, so the same call resumes an interrupted run.
-        config: any other key of `gra eval --cfg job`, e.g. {"suite.limit": 50, "suite.data_dir": "data/benchmarks"}.
+        config: values for other keys of the config, which `gra eval --cfg job` prints,
+            e.g. {"suite.limit": 50, "suite.data_dir": "data/benchmarks"}.
 
     Returns:
         The scores folder, with `.scores` and `.samples`.

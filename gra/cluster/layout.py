@@ -239,7 +239,7 @@ def numbers(task: int, per_task: int, tasks: int) -> range:
 
     `task`: the number of the task.
     `per_task`: the number of shards that each task runs.
-    `tasks`: the number of shards of the whole wave.
+    `tasks`: the total number of shards that the tasks of the array run.
     """
     return range(task * per_task, min((task + 1) * per_task, tasks))
 

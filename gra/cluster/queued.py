@@ -28,7 +28,7 @@ _NOT_OPTIONS = (
 def serving(store: Path, rows: Sequence[slurm.Row]) -> dict[str, set[int]]:
     """Return a mapping from the key of each server array to the numbers of its tasks that are queued or running.
 
-    If a server has announced its end, it is left out.
+    A server is left out if it has recorded that it is stopping.
     `rows`: squeue's rows for this store.
     """
     offsets = {

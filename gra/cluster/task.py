@@ -84,11 +84,14 @@ def _run(spec: Spec, given: argparse.Namespace) -> Sequence[Result]:
 
 
 def gates(before: Sequence[Wave], takes: float) -> None:
-    """Raise MissingError if a merge of shards cannot start. It cannot if the merge before it is not finished, or if too
-    many shards of the last wave are missing.
+    """Raise MissingError if the job that merges the results of shards cannot start.
+
+    A run is divided into waves. The tasks of a wave run at the same time, after those of the previous wave. A wave is
+    either a group of shards, or a single task that merges the results of the previous wave. A merge cannot start if the
+    merge before it is not finished, or if too many shards of the wave directly before it have no result.
 
     `before`: the waves before the merge.
-    `takes`: the largest fraction of shards that may be missing.
+    `takes`: the largest fraction of that wave's shards that may lack a result.
     """
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():
@@ -97,9 +100,10 @@ def gates(before: Sequence[Wave], takes: float) -> None:
 
 
 def gate(wave: Wave, takes: float) -> None:
-    """Raise MissingError if too many shards of a wave are missing.
+    """Raise MissingError if too many shards have no finished result.
 
-    `takes`: the largest fraction of the shards that may be missing.
+    `wave`: the shards, which run at the same time.
+    `takes`: the largest fraction of the shards that may lack a result.
     """
     missing = [number for number in range(wave.tasks) if not (wave.part(number).output / MANIFEST).is_file()]
     if len(missing) > takes * wave.tasks:

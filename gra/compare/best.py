@@ -34,7 +34,7 @@ def in_development(task: str, item: str) -> bool:
 def part(scored: Scored, development: bool) -> dict[str, Outcomes]:
     """Return the outcomes on the development split if `development` is true, else the outcomes on the other items.
 
-    If a benchmark has no items there, it is left out.
+    If none of a benchmark's items are in the chosen part, the benchmark is left out.
     """
     found = {}
     for task, one in scored.items():
@@ -74,11 +74,11 @@ def candidates(text: str, evaluated: Evaluated) -> list[str]:
 
 
 def best(evaluated: Evaluated, options: Options) -> Sheet:
-    """Return a sheet that shows, for each entry A+B+C of `options.best`, which of these arms is best.
+    """Return a table that shows which of several arms is best.
 
-    There are two lines for each entry. For the first line, the best arm is chosen on the development split and scored
-    on the other items. For the second line, it is chosen and scored on all items. If an arm is not evaluated yet, there
-    is only one line, which says so.
+    An entry of `options.best` names the arms to choose from, such as A+B+C. The table has two rows for each entry. For
+    the first row, the best arm is chosen on the development split and scored on the other items. For the second row, it
+    is chosen and scored on all items. If an arm is not evaluated yet, there is only one row, which says so.
     """
     lines, records = [], []
     drawn: Mapping[str, Any] = {name: getattr(options, name) for name in ("resamples", "seed", "level", "items_only")}

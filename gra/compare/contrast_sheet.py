@@ -15,10 +15,11 @@ from gra.compare.tables.sheet import Sheet
 
 
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
-    """Return a sheet with the contrasts in `options`. A contrast is a difference between arms, such as A-B.
+    """Return a table of the contrasts in `options`. A contrast is a difference between arms, such as A-B.
 
-    It is computed from strict scores. The sheet has a line for each benchmark and one for their mean. Each line has the
-    interval and the smallest difference that could be detected.
+    It is computed from strict scores, which count only right answers in the requested form. For each contrast, the
+    table has a row for each benchmark and, if there are several, one for their mean. Each row has the interval and the
+    smallest difference that could be detected.
     """
     names = [name for name, scored in evaluated.scored.items() if scored["strict"]]
     strict = {name: evaluated.scored[name]["strict"] for name in names}
@@ -31,10 +32,10 @@ def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
 
 
 def contrast_sheet(made: Sequence[Contrast], level: float, simulated: bool) -> Sheet:
-    """Return a sheet with the contrasts in `made`, which are differences between arms.
+    """Return a table of contrasts, which are differences between arms.
 
-    Each contrast has a line for each benchmark that its arms share. If there are several, a further line has their
-    mean.
+    Each contrast has a row for each benchmark that its arms share. If there are several, a further row has their mean.
+    `made`: the contrasts, already computed.
     """
     lines, records = [], []
     for one in made:

@@ -16,10 +16,10 @@ from gra.compare.tables.sheet import SUFFIX, WRITTEN, Sheet, render
 
 
 def optional_sheets(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
-    """Return the further tables (sheets) that `options` ask for, by file name without ending.
+    """Return a mapping from file name, without its ending, to the further tables (sheets) that `options` ask for.
 
-    If there is nothing to show, a sheet is left out. Raises ConfigError for contrasts or rows that do not exist, and
-    EvalError if arms were evaluated on different items.
+    If there is nothing to show in a table, it is left out. Raises ConfigError for contrasts or rows that do not exist,
+    and EvalError if arms were evaluated on different items.
     """
     labels = {name: group[0].label for name, group in evaluated.groups.items()}
     found: dict[str, list[Sheet]] = {}
@@ -40,9 +40,10 @@ def optional_sheets(evaluated: Evaluated, reference: str, options: Options) -> d
 
 
 def texts(further: Mapping[str, list[Sheet]]) -> dict[str, str]:
-    """Return a mapping from file name to content, with a Markdown, a LaTeX and a CSV file for each list of sheets.
+    """Return a mapping from file name to content, with a Markdown, a LaTeX and a CSV file for each list of tables.
 
-    The CSV file holds only the last sheet of the list.
+    The CSV file holds only the last table of the list.
+    `further`: file name without its ending -> the list of tables.
     """
     return {
         f"{name}.{SUFFIX[form]}": render(sheets[-1:] if form == "csv" else sheets, form)

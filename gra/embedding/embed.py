@@ -91,8 +91,9 @@ def embedder_problems(model: str) -> list[Problem]:
 def spoken(model: str) -> str:
     """Return the name that charts show for `model`, a value of `synthesis.dedup.model`.
 
-    `auto`, `packaged` and MINILM mean the same weights, so the name is MINILM for all three. For any other value, it is
-    the last part of the folder's path or of the hub id.
+    The values `auto` and `packaged` and the hub id sentence-transformers/all-MiniLM-L6-v2 mean the same weights, so
+    charts show this hub id for all three. For any other value, the name is the last part of the folder's path or of the
+    hub id.
     """
     return MINILM if model in ("auto", "packaged", MINILM) else Path(model).name
 
@@ -229,8 +230,9 @@ def hashed(texts: Sequence[str]) -> Matrix:
     """Return the vectors that the model `hash` gives to `texts`. The model needs no weights and gives the same vectors
     on every machine. It compares spelling, not meaning, so it is for tests and very small machines.
 
-    The model counts a text's words, word pairs and character trigrams in HASH_WIDTH cells. The hash of a word, pair or
-    trigram chooses its cell and whether the cell is increased or decreased. The vector is then scaled to length 1.
+    A vector has 512 components (HASH_WIDTH). Each word, word pair and character trigram of the text adds 1 to one
+    component or subtracts 1 from it. The hash of the word, pair or trigram chooses the component and the sign. The
+    vector is then scaled to length 1.
     """
     import numpy as np
 

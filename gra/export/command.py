@@ -89,8 +89,9 @@ def export(folder: Path, form: str, output: Path, name: str, margin: float | Non
     `name`: the name of the data set, after which its file is named. `margin`: the minimum difference between the scores
     of the two responses of a pair, in points.
 
-    The labels (simulated, quantized) are copied too. Raises StoreError if `folder` is not a finished data folder, if it
-    holds no pairs, or if `output` cannot be written.
+    The label files SIMULATED and QUANTIZED of `folder` are copied if they exist. They say that the samples were made
+    from simulated models or texts, or with quantized models. Raises StoreError if `folder` is not a finished data
+    folder, if `margin` is given but there are no pairs, or if `output` cannot be written.
     """
     if not (folder / labels.MANIFEST).is_file():
         raise StoreError(unfinished.told(folder, "give the output folder of gra synthesize or gra refine"))

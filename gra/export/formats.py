@@ -22,8 +22,8 @@ class Format:
     """A file format that a trainer reads.
 
     `told`: the format's description in --help. `files`: a function of a data set's name and its samples, which returns
-    a mapping from file name to file text. `pairs`: the same function for preference pairs. It is None if the format has
-    none.
+    a mapping from file name to file text. `pairs`: the same function for preference pairs. It is None if the format
+    does not support preference pairs.
     """
 
     told: str

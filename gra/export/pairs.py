@@ -15,12 +15,12 @@ from typing import Any
 def pairs(
     kept: Iterable[Mapping[str, Any]], dropped: Iterable[Mapping[str, Any]], margin: float
 ) -> list[dict[str, str]]:
-    """Return preference pairs {prompt, chosen, rejected}, in the order of `kept`. Each kept response is paired with the
-    dropped response to the same instruction that has the lowest score.
+    """Return preference pairs {prompt, chosen, rejected}, in the order of `kept`. Each response in `kept` is paired
+    with the response in `dropped` that answers the same instruction and has the lowest score.
 
-    A response's score is the mean of its reviewers' scores. A response without a score is in no pair. `margin`: the
-    minimum difference between the scores of the two responses, in points. If the difference is smaller, there is no
-    pair.
+    `kept`: the samples in the data set. `dropped`: the samples that the reviewing models rejected. A response's score
+    is the mean of its reviewers' scores. A response without a score is in no pair. `margin`: the minimum difference
+    between the scores of the two responses, in points. If the difference is smaller, there is no pair.
     """
     worse: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in dropped:

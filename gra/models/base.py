@@ -75,8 +75,8 @@ class Request:
     `choices`: possible answers, e.g. ("Yes", "No"). If they are given, the model writes only one token, and the reply
     has the probability of each answer.
 
-    `forced`: a text that stands in place of the model's own reply. If it is not empty, the reply has no text of its
-    own, but `logprob`, which tells how likely the model finds the first `max_tokens` tokens of this text.
+    `forced`: a text that takes the place of the model's own reply. If it is not empty, the model writes nothing itself.
+    Instead, `Reply.logprob` tells how likely the model finds the first `max_tokens` tokens of this text.
     """
 
     model: str
@@ -108,8 +108,8 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """The sha256 of `canonical`, under which the journal stores the reply. Therefore a stored reply is reused only
-        if nothing on which it depends has changed."""
+        """The sha256 of the request's JSON text (`canonical`). The journal, the database of a run's replies, stores the
+        reply under this key. Therefore a stored reply is reused only if nothing on which it depends has changed."""
         return hashlib.sha256(self.canonical).hexdigest()
 
 
@@ -125,8 +125,8 @@ class Reply:
     that the model's server cannot force one. `tokens_out` then counts the tokens of the forced text.
 
     `error`: why there is no answer to this request, e.g. because the context is too long (HTTP 400) or a content filter
-    stopped it. `text` is then empty, and a retry would not help. The code that made the call decides what to do with
-    its proposal.
+    stopped it. `text` is then empty, and a retry would not help. The code that sent the request decides what to do with
+    the sample for which it was sent.
     """
 
     text: str
@@ -148,8 +148,8 @@ class Capabilities:
                  and calls that wait for a retry or a server do not count. If it is None, the engine enforces the limit.
     per_model    the limit on calls in flight per model. The engine enforces it before a call counts towards the limit
                  over all models. It is ignored if `limit_calls` is set.
-    queues       whether calls wait in the backend for a model's turn. If so, the engine limits the number of proposals
-                 in progress, not the number of calls.
+    queues       whether the backend loads its models one after the other, so that calls wait in it until their model is
+                 loaded. If so, the engine limits the number of samples in progress, not the number of calls.
     queued       a function that returns the seconds that an answered call waited in the backend.
     drain        a function that makes the waiting calls raise `gra.errors.Interrupted`. Calls in flight continue.
 

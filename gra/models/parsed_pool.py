@@ -56,8 +56,8 @@ class ParsedPool:
     @property
     def reads_texts(self) -> bool:
         """Whether the models can tell how likely a given text is (`Request.forced`). Servers cannot, except for those
-        of the wheel xllamacpp: a llama.cpp without LLGuidance ends when it gets such a request. Backends of the user's
-        own are taken at their word."""
+        that run llama.cpp from the Python package xllamacpp. A llama.cpp that was built without LLGuidance ends when it
+        gets such a request. The property is also true for a backend that the user wrote, without a check."""
         target, serve = str(self._pool.get("_target_", "")), self._pool.get("serve")
         if target.startswith(_SERVERS):
             requires = serve.get("requires") if isinstance(serve, Mapping) else None

@@ -90,8 +90,8 @@ def _names_hub(settings: PoolBase, served: str) -> bool:
 def server_problems(
     key: str, urls: Mapping[str, list[str]], api_key_env: str, remedy: str, url_key: str
 ) -> list[Problem]:
-    """Return a Problem for each server that does not answer or refuses the key, and for each model that its server does
-    not list.
+    """Return a Problem for each server that does not answer or refuses the API key, and for each model that its server
+    does not list.
 
     `key`: the config key that sets the models. `urls`: the URLs of each model, by the model's id. `url_key`: the config
     key that sets the URLs. `api_key_env`: the environment variable that holds the API key. `remedy`: what the user can

@@ -50,8 +50,9 @@ def unlogged_loss(trainer: Any) -> tuple[int, Any]:
 
 
 def set_unlogged_loss(trainer: Any, since: int, loss: Any) -> None:
-    """Set the two values that `unlogged_loss` returns. Call this function after training has begun, because the start
-    of training resets both values."""
+    """Set two values of the trainer. `since`: the step of the last row of the trainer's log. `loss`: the sum of the
+    losses since that step, as a tensor. Call this function after training has begun, because the start of training
+    resets both values."""
     _need(trainer, "_globalstep_last_logged", "_tr_loss")
     trainer._globalstep_last_logged, trainer._tr_loss = since, loss
 

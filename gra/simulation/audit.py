@@ -88,12 +88,12 @@ def _file(data: Path) -> Path:
 def audit(rows: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
     """Return how many samples are right, wrong or unknown, in total, by domain and by skill (kind of question).
 
-    A sample is unknown if its instruction matches no skill of the simulated world, or if it has no right answer. In
-    data of the simulated world, such an instruction is flawed. `rows`: one (instruction, response, domain) for each
-    sample.
+    The simulated world is a set of generated questions with known answers. A sample is unknown if its instruction is
+    not a question of the simulated world, or if the question has no right answer. If the data were made from the
+    simulated world, such an instruction is flawed. `rows`: one (instruction, response, domain) for each sample.
 
-    In the result, `wrong_share` is wrong / (n - unknown), or None if all samples are unknown. `bad_share` is (wrong +
-    unknown) / n.
+    In the result, `n` is the number of samples. `wrong_share` is wrong / (n - unknown), or None if all samples are
+    unknown. `bad_share` is (wrong + unknown) / n, or None if there are no samples.
     """
     total: Counter[str] = Counter()
     by_domain: dict[str, Counter[str]] = {}

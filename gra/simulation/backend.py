@@ -22,8 +22,8 @@ __all__ = ["PoolSettings", "SimulatedBackend", "connect"]
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of simulated models. Each entry of `models` names a simulated model (gra/simulation/profiles.py)
-    in its key `model`. If an entry has no key `model`, its `name` is used."""
+    """Config keys of a pool of simulated models. Each entry of `models` names a simulated model
+    (gra/simulation/profiles.py) in its key `model`. If an entry has no key `model`, its `name` is used."""
 
     simulated: bool = Field(True, description="Always true: data of simulated models must be labelled as simulated.")
     world_seed: int = Field(

@@ -27,8 +27,8 @@ class Belief:
     rule: Rule | None = None
 
     def agrees(self, instance: Instance, response: str) -> bool | None:
-        """Return whether the response states the answer that the simulated model believes to be right. Return None if
-        the response states no answer, or if the model has no belief."""
+        """Return whether the simulated model with this belief takes the response for right. Return None if the
+        response states no answer, or if the model knows no answer itself."""
         given = final_answer(response)
         if given is None or self.answer is None:
             return None

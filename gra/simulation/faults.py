@@ -19,8 +19,8 @@ _RAMBLES = (
 
 
 def count_tokens(text: str) -> int:
-    """Return how many tokens the simulated tokenizer makes of a text. Each sequence of word characters is one token. So
-    is each other visible character."""
+    """Return how many tokens the simulated tokenizer makes of a text. Each sequence of letters, digits and underscores
+    is one token. Each other character is one token too, except white space."""
     return len(_TOKEN.findall(text))
 
 
@@ -35,8 +35,8 @@ def cut(text: str, max_tokens: int) -> tuple[str, bool]:
 
 
 def write_json(profile: Profile, value: dict[str, Any], rng: random.Random) -> str:
-    """Return `value` as JSON, sometimes with a random formal fault, e.g. with text before the JSON. `profile` gives the
-    probability of each fault."""
+    """Return `value` as JSON, sometimes with a random fault of its format, e.g. with text before the JSON. `profile`
+    gives the probability of each fault."""
     text = json.dumps(value, ensure_ascii=False)
     draw = rng.random()
     for share, form in (
@@ -75,7 +75,7 @@ def _prefix(text: str, _value: dict[str, Any], _rng: random.Random) -> str:
 
 
 def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: random.Random) -> str:
-    """Return the one-line reply `text`, sometimes with a random formal fault.
+    """Return the one-line reply `text`, sometimes with a random fault of its format.
 
     These attributes of `profile` give the probabilities of the faults:
 

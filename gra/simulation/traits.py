@@ -85,8 +85,8 @@ class Traits(Settings):
     def shared_difficulty(self) -> float:
         """The probability with which a model uses a question's shared difficulty, which is the same for all models.
 
-        Otherwise, the model uses a difficulty of its own for the question. Two models both use the shared difficulty
-        with the square of this probability. This square is the setting `error_correlation`.
+        Otherwise, the model uses a difficulty of its own for the question. The probability that two models both use
+        the shared difficulty is the square of this value. The setting `error_correlation` gives this square.
         """
         return math.sqrt(self.error_correlation)
 

@@ -60,8 +60,8 @@ def task_of(domain: str) -> str:
 
 
 def benchmark_items(config: dict[str, Any]) -> dict[str, int]:
-    """Return how many items each benchmark has that the stage writes. The keys are the names that the benchmarks have
-    in a suite, e.g. `world_coding`. {} if the config is faulty."""
+    """Return the number of items of each benchmark that the stage writes. The keys are the names that the benchmarks
+    have in a benchmark suite, e.g. "world_coding". The result is {} if the config is faulty."""
     settings, _ = parse(WorldStageSettings, config)
     return {} if settings is None else {f"world_{task_of(domain)}": settings.world.test_per_task for domain in DOMAINS}
 
@@ -78,7 +78,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the seeds, the benchmarks and the tokenizer text of the world to `output`. Return how much was written.
+    """Write the seeds, the benchmarks and the tokenizer text of the simulated world to `output`. Return how much was
+    written.
 
     The result has the numbers `seeds`, `wrong_seed_share` (the proportion of seeds with a wrong answer), `tasks`,
     `test_items` and `corpus_lines`. Raises ConfigError if the config is faulty, or if the world has too few different
@@ -143,9 +144,9 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
-    """Return the world's seeds as records. They use only the first two (SEED_FORMS) wordings of each skill. The
-    proportion `world.wrong_seed_share` of them has a wrong answer, which follows from one of the skill's wrong
-    rules."""
+    """Return the simulated world's seeds as records. Their questions use only the first two (SEED_FORMS) wordings of
+    each skill (kind of question). Some seeds have a wrong answer, which follows from one of the skill's wrong rules.
+    `world.wrong_seed_share` is the proportion of these seeds."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []

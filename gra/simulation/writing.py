@@ -41,8 +41,8 @@ def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, .
 
 @cache
 def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
-    """Return the numbers of the wordings that a model uses. `breadth`: the proportion of all wordings that the model
-    uses. If it is None, the model's profile gives the wordings."""
+    """Return the indices of the wordings (question templates) that a model uses. `breadth`: the proportion of all
+    wordings that the model uses. If it is None, the model's profile says which wordings it uses."""
     if breadth is None:
         return PROFILES[model].forms
     ranked = sorted(ALL_FORMS, key=lambda form: unit_hash("wordings", model, form))
@@ -60,8 +60,8 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 
 def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
-    """Return three keywords for a new task, all of one skill. The model chooses a skill of the records that the prompt
-    shows, or another of its skills in the domain.
+    """Return three keywords for a new task, all of one skill (kind of question). The model chooses either the skill of
+    a record that the prompt shows, or any of its own skills in the domain.
 
     `shown`: the keywords of each record that the prompt shows. If the domain does not belong to the simulated world,
     the result is taken from these keywords.
@@ -78,8 +78,9 @@ def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rn
 
 
 def instruction(model: str, domain: str, wanted: list[str], traits: Traits, rng: random.Random) -> str:
-    """Return an instruction for the keywords `wanted`, in one of the model's wordings. It asks a question of the
-    keywords' skill, and a model asks only some of a skill's questions. Sometimes the instruction is flawed."""
+    """Return an instruction for the keywords `wanted`, in one of the wordings that the model uses. The instruction asks
+    a question of the skill (kind of question) to which the keywords belong. Each model prefers a certain subset of the
+    skill's questions. Sometimes the instruction is flawed."""
     profile = PROFILES[model]
     known = repertoire(model, domain, traits.breadth)
     forms = wordings(model, traits.breadth)

@@ -17,7 +17,7 @@ FIRST_LOOK = 50  # number of reviewed samples at the first report; the number do
 
 class Watch:
     """Watches the committee of one run. Outcomes must be added in a fixed order. `state`: the statistics of the
-    committee's health, which the watch updates. A caller that wants to read them passes its own object."""
+    committee's health, which this object updates. A caller that wants to read the statistics passes its own `state`."""
 
     def __init__(self, settings: SynthesisSettings, state: health.Health | None = None):
         self._limit, self._health = settings.stop_when_blind, state or health.Health()

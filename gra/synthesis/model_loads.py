@@ -51,8 +51,10 @@ def estimate_loads(settings: SynthesisSettings, models: int, concurrency: int) -
 
 
 def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
-    """Return how many different models take part in each level of a proposal. The levels are those in the module's
-    docstring. All proposals are counted together."""
+    """Return how many different models take part in each level of a proposal, counted over all proposals together. A
+    level is a set of calls that wait only for the previous level. In order, the levels are: write, check, respond,
+    review, adjudicate. Checks and reviews each have another level for their retries, unless `parse_retries` is 0. If
+    responses are not reviewed, there is only one level."""
     able = _able(settings, models)
     writers, checkers, reviewers = len(able.generator), len(able.checkers), len(able.reviewers)
     if not settings.review:

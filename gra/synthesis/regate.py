@@ -29,8 +29,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config. If the input `data` exists already, these include settings that cannot be
-    changed for the recorded run."""
+    """Return all faults of the config. If the input `data` exists already, settings that cannot be changed after the
+    run recorded there also count as faults."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]
@@ -66,8 +66,9 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Decide all recorded proposals again with the changed settings (the arm), and write the arm's data folder. Raises
-    ConfigError or StoreError if the arm cannot be decided, and NothingKept if the arm keeps no sample."""
+    """Decide all recorded proposals again with changed settings, and write the resulting data folder. A set of changed
+    settings is called an arm. Raises ConfigError or StoreError if the proposals cannot be decided with these settings,
+    and NothingKept if no sample is kept."""
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)
     folder = inputs["data"]

@@ -55,9 +55,10 @@ class Dedup(Interface):
 
 class Listener(Interface):
     """The interface through which the round loop reports progress. `stage` is called when a stage begins. The stages of
-    a round have names that begin with `round N`. `advance` is called when an item of the stage is finished. `heard` is
-    called with calls that belong to no proposal, for example the calls for a seed. `deduplicated` is called with the
-    numbers of distinct and of duplicate samples among the round's accepted samples."""
+    a round have names that begin with `round N`. `advance` is called when an item of the stage is finished. `heard`
+    receives the records of model calls that belong to no proposal, for example those that annotate a seed.
+    `deduplicated` is called with the numbers of distinct and of duplicate samples among the round's accepted
+    samples."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -67,9 +68,9 @@ class Listener(Interface):
 
 @dataclass
 class SeedAccount:
-    """What became of the seeds. `records`: the annotated seeds, with which the pool of records begins. `failed`: the
-    seeds that could not be annotated, each with the reason. `calls`: the calls that were made before the first
-    round."""
+    """The result of annotating the seeds. `records`: the annotated seeds. They are the first records of the pool from
+    which prompts take examples. `failed`: the seeds that could not be annotated, each with the reason. `calls`: the
+    calls that were made before the first round."""
 
     records: list[Record] = field(default_factory=list)
     failed: list[tuple[Seed, str]] = field(default_factory=list)
@@ -99,8 +100,8 @@ class Committee:
     models and the replies.
 
     `folder`: where outcomes are stored during the run. `sample_filter`: a function that is called with each accepted
-    sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that counts the
-    reviewers' statistics. Pass one to read these statistics during the run.
+    sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that collects the
+    statistics of the reviewers. A caller that wants to read them during the run passes its own object.
     """
 
     def __init__(
@@ -275,9 +276,10 @@ class Committee:
 
 
 class Ahead:
-    """Accepted samples of a round that wait to be annotated before the round ends. Towards the end of a round, fewer
-    calls are in flight than allowed, so there is room for annotation calls. `most`: how many samples can wait. Only the
-    samples with the best scores wait, because they are least likely to be dropped as duplicates or surplus."""
+    """A queue of accepted samples that can be annotated while their round is still running. Towards the end of a round,
+    fewer calls are in flight than allowed, so there is room for annotation calls. `most`: the maximum number of samples
+    in the queue. Only the samples with the best scores stay in it, because they are least likely to be dropped as
+    duplicates or surplus."""
 
     def __init__(self, rules: Rules, most: int):
         self._rules, self._most = rules, most
@@ -299,7 +301,7 @@ class Ahead:
 
 
 def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> int:
-    """Return how many proposals of the round may be started in all. This is the number of finished proposals plus the
+    """Return how many proposals of the round may be started in total. This is the number of finished proposals plus the
     number that should yield the missing samples, with a margin of one standard deviation. The result affects only how
     many calls are wasted, never what the round contains.
 

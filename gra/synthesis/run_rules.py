@@ -26,8 +26,9 @@ def rules_of(config: SynthesisConfig, probe: Path | None) -> Rules:
 
 
 def task_filter(settings: SynthesisSettings) -> TaskFilter | None:
-    """Return the classifier that rejects instructions, learned from the files `synthesis.task_labels`. None if there
-    are no such files. Raises ConfigError if the files cannot be used (`read_labels`)."""
+    """Return the classifier that rejects instructions. It is trained on the files that the setting
+    `synthesis.task_labels` names. Return None if this setting is not set. Raises ConfigError if the files cannot be
+    used (`read_labels`)."""
     if settings.task_labels is None:
         return None
     found = TaskFilter(read_labels(settings.task_labels), settings.task_threshold)

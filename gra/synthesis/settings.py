@@ -32,8 +32,8 @@ class Decoding(Settings):
 
 
 class DecodingBySteps(Settings):
-    """Decoding parameters of each step (not stated in the paper). By default, steps that write are sampled; steps that
-    judge or annotate are decoded greedily."""
+    """Decoding parameters of each step (not stated in the paper). By default, the replies are sampled in the steps that
+    write text, and decoded greedily in the steps that judge or annotate."""
 
     annotate_seed: Decoding = Field(Decoding(max_tokens=256), description="Domain, keywords and summary of a seed.")
     keywords: Decoding = Field(
@@ -233,8 +233,9 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """The largest number of proposals per round. If `max_proposals` is None, a round ends earlier once it keeps too
-        few proposals to reach `samples_per_round` within the limit (committee/stopping.py)."""
+        """The largest number of proposals per round. If `max_proposals` is None, a round ends before this limit as soon
+        as it keeps so few proposals that it would not reach `samples_per_round` within the limit
+        (committee/stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 

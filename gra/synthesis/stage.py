@@ -88,8 +88,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the files whose content decides the output. These are the seeds, the prompts in use, the labels of
-    instructions, and the benchmarks for decontamination."""
+    """Return the files whose content decides the output. These are the seeds, the prompts in use, the label files that
+    train the task filter, and the benchmarks for decontamination."""
     synthesis = config.get("synthesis") or {}
     files = {f"synthesis.prompts/{name}": path for name, path in prompts.sources(synthesis.get("prompts")).items()}
     files |= label_files.files(synthesis.get("task_labels"))

@@ -95,7 +95,8 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     available.
 
     Raises ConfigError for an invalid config. Raises StoreError if data cannot be read or if no sample can be chosen.
-    Raises StoreError also if the number of samples follows from a number of tokens that is not known.
+    StoreError is also raised if the number of samples depends on how many tokens a data set cost, and this is not
+    known.
     """
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)

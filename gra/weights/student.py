@@ -116,7 +116,7 @@ def give_turns(model: Any, tokenizer: Any) -> None:
 
 def convert(name: str, sha256: str, form: str, source: Path, target: Path) -> None:
     """Convert the GGUF file `source` to a Transformers model and its tokenizer, and write both to the folder `target`.
-    Raises OSError, and ImportError if the package `gguf` is missing."""
+    Raises OSError if a file cannot be read or written, and ImportError if the package `gguf` is missing."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

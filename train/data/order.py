@@ -37,8 +37,9 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """Return the row numbers 0 to `samples` - 1 in a random order, which `seed` decides. The list is filled up to a
-    multiple of `multiple` with the number of the blank row, which is `samples`.
+    """Return the row numbers 0 to `samples` - 1 in a random order, which `seed` decides. Copies of the number `samples`
+    are added until the length of the list is a multiple of `multiple`. Row `samples` is the blank row, whose only token
+    is not trained.
 
     `lengths`: the number of tokens of each row. If it is given, each whole group of `batch` consecutive rows has
     similar lengths.
@@ -75,7 +76,7 @@ def sampler(
     batch: int = 1,
 ) -> Sampler[int]:
     """Return a sampler that yields row numbers in the order that the function `order` returns. The data set has
-    `samples` rows and, if `multiple` is above 1, a blank row.
+    `samples` rows and, if `multiple` is above 1, a blank row, whose only token is not trained.
 
     `epoch`: a function that returns the number of the epoch. The sampler calls it at the start of each epoch. It cannot
     rely on accelerate, which after a resume with several processes does not tell the sampler this number (accelerate

@@ -53,7 +53,7 @@ class Scratch:
     def table(self, starts: np.ndarray, lengths: np.ndarray) -> pa.Table:
         """Return some samples as a table with the columns input_ids and labels (lists of int32).
 
-        Sample i of the table begins at token `starts[i]` of the files and has `lengths[i]` tokens.
+        Sample i of the table begins at token `starts[i]` of the two scratch files and has `lengths[i]` tokens.
         """
         import pyarrow as pa
 

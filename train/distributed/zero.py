@@ -65,7 +65,8 @@ def facts(sft: SftSettings, processes: int) -> dict[str, Any]:
 def refuse_other(there: dict[str, Any], here: dict[str, Any], checkpoint: Path) -> None:
     """Raise TrainError if this run cannot read the shards of a checkpoint.
 
-    `there`: the `facts` of the checkpoint. `here`: the `facts` of this run.
+    `there`: the number of processes and the sharding with which the checkpoint was written, as the function `facts`
+    returns them. `here`: the same values of this run.
 
     A checkpoint without shards can be resumed by any number of processes. But if this number has changed, some
     processes find no saved random state (for dropout), or some saved states are not used.

@@ -25,8 +25,8 @@ PREFIX = "checkpoint-"
 
 
 def mark(folder: Path, **facts: Any) -> None:
-    """Mark the checkpoint `folder` as complete. Its files are synced to disk first. The mark contains their names,
-    their sizes and `facts`."""
+    """Mark the checkpoint `folder` as complete, by writing the file whole.json into it. The checkpoint's files are
+    synced to disk first. The file whole.json contains their names, their sizes and the values in `facts`."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MARK)
     for path in files:
         with path.open("rb+") as handle:
@@ -70,7 +70,7 @@ def counts(trainer: Any) -> dict[str, Any]:
     sums of loss and metrics since the last row of the log.
 
     A run can stop between two rows of the log, and the next row is computed from these sums. All processes have to call
-    this function. Its result is stored in the checkpoint's mark, where the function `resume` reads it.
+    this function. Its result is stored in the checkpoint's file whole.json, where the function `resume` reads it.
     """
     since, loss = transformers.unlogged_loss(trainer)
     metrics = trl.unlogged_metrics(trainer)
@@ -85,8 +85,8 @@ def counts(trainer: Any) -> dict[str, Any]:
 
 
 def resume(trainer: Any, checkpoint: Path) -> None:
-    """Make `trainer.train(resume_from_checkpoint=checkpoint)` also restore the counts of the function `counts` from the
-    checkpoint's mark."""
+    """Make `trainer.train(resume_from_checkpoint=checkpoint)` also restore the counts that the function `counts`
+    returned when the checkpoint was written. They are read from the checkpoint's file whole.json."""
     found = facts(checkpoint) or {}
     log.info("resuming from %s", checkpoint.name)
     trl.set_tokens_seen(trainer, found.get("tokens", 0))

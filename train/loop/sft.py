@@ -118,7 +118,8 @@ def build_trainer(
     """Return (trainer, tokenizer, account). The trainer is ready to start, and the chat template is installed on the
     tokenizer. The account counts what became of every row of the data.
 
-    `begun`: the mark of the checkpoint to resume from, if any.
+    `begun`: the content of whole.json, the file that marks a checkpoint as complete, if the run resumes from a
+    checkpoint.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

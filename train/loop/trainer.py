@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def trainer_class(facts: dict[str, Any]) -> type[SFTTrainer]:
     """Return this project's subclass of TRL's trainer (see the module's docstring). `facts`: values that are written
-    into every checkpoint's mark.
+    into the file whole.json of every checkpoint, which marks the checkpoint as complete.
 
     The class is defined inside this function, because importing TRL takes seconds. With several processes, the last row
-    of the training set must be a blank row (`order.with_blank`).
+    of the training set must be a blank row, whose only token is not trained (`order.with_blank`).
     """
     from trl import SFTTrainer
 

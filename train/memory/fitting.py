@@ -29,8 +29,8 @@ def rows(settings: TrainSettings, where: str, dataset: Dataset, begun: dict[str,
     """Return the number of sequences per forward pass. Return None if the global batch is not a multiple of the number
     of processes, which `loop.arguments.split_batch` reports.
 
-    `where`: the student's folder or hub id (its weights are not loaded). `begun`: the mark of the checkpoint to resume
-    from, if any.
+    `where`: the student's folder or hub id (its weights are not loaded). `begun`: the content of whole.json, the file
+    that marks a checkpoint as complete, if the run resumes from a checkpoint.
     """
     share, rest = divmod(settings.sft.global_batch, world_size())
     if settings.runtime.per_device_batch is not None or rest:

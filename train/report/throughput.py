@@ -79,10 +79,10 @@ def peak_tflops(name: str, precision: str) -> float | None:
 
 @dataclass(frozen=True)
 class Flops:
-    """The FLOPs of training a model, as three factors.
+    """The FLOPs of training a model, as three factors. Each is multiplied by a count, and the products are added.
 
-    `token`: the FLOPs per token. `projected`: the FLOPs per trained position, for the output layer. `attention`: the
-    FLOPs per unit of the sum of squared document lengths.
+    `token`: the FLOPs per token. `projected`: the FLOPs of the output layer per trained position. `attention`: the
+    factor by which the sum of the squared document lengths is multiplied.
     """
 
     token: int

@@ -51,13 +51,13 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """Return the maximum number of sequences per forward pass, which does not depend on the free memory.
+    """Return the maximum number of rows of a batch per forward pass, which does not depend on the free memory.
 
     The limit applies only if `runtime.per_device_batch` is null.
 
-    The packed rows of a pass form one long sequence. Without FlashAttention, the attention mask of that sequence is
-    dense, so its memory and time grow with the square of the length. Therefore a GPU without FlashAttention gets one
-    packed row at a time.
+    With packing, all rows of a forward pass are joined into one long sequence. Without FlashAttention, the attention
+    mask of that sequence is dense, so its memory and time grow with the square of the length. Therefore the maximum is
+    1 for packed rows on a GPU without FlashAttention.
     """
     flash = attention_name(settings.student, settings.sft).startswith("flash")
     return MOST_ROWS if not gpu or flash or not settings.sft.packing else 1
@@ -66,8 +66,8 @@ def most_rows(settings: TrainSettings, gpu: bool) -> int:
 def optimizer(sft: SftSettings, gpu: bool) -> str:
     """Return the optimizer's name for transformers' trainer.
 
-    It is `sft.optimizer`, with one exception: on a GPU, plain AdamW becomes torch's fused kernel, which computes the
-    same sums in fewer passes.
+    It is `sft.optimizer`, with one exception: on a GPU, plain AdamW is replaced by torch's fused AdamW, which
+    computes the same update with fewer passes over the weights.
     """
     return "adamw_torch_fused" if gpu and sft.optimizer == "adamw_torch" else sft.optimizer
 
@@ -75,7 +75,7 @@ def optimizer(sft: SftSettings, gpu: bool) -> str:
 def arguments(settings: TrainSettings) -> dict[str, Any]:
     """Return the keyword arguments for the trainer's config that set speed and precision.
 
-    `tf32` is always set, because torch.compile would otherwise switch it on.
+    `tf32` is set explicitly even if it is False, because torch.compile would otherwise switch TF32 on.
     """
     runtime = settings.runtime
     return {

@@ -36,9 +36,10 @@ LEAK_TOLERANCE = {
 def location(student: StudentSettings, inputs: dict[str, Path]) -> str:
     """Return the folder or hub id of the student.
 
-    If the input `student` exists, the student is its folder model/. Otherwise it is the setting `student.model`.
+    If the step has an input named `student`, the result is the folder model/ in that input. Otherwise it is the value
+    of the setting `student.model`.
 
-    Raises TrainError if both are missing.
+    Raises TrainError if there is neither this input nor this setting.
     """
     if "student" in inputs:
         return str(inputs["student"] / "model")

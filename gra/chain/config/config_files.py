@@ -13,10 +13,11 @@ from gra.paths import conf_dir
 def files_behind(
     config_name: str, choices: Mapping[str, str], overrides: tuple[str, ...], folders: Sequence[Path]
 ) -> Sources:
-    """Return the YAML files from which Hydra composes the config `config_name`, to tell users where a key was set.
+    """Return an object that tells users in which YAML file, or on the command line, a key of a composed config was set.
 
+    `config_name`: the name of the root config's file.
     `choices`: config group -> chosen option.
-    `overrides`: the changes on the command line, which the result holds, too.
+    `overrides`: the changes (key=value) that the user gave on the command line.
     `folders`: the folders in which Hydra looks for files. If two folders have the same file, the first folder counts.
     """
     own = _find(folders, config_name)

@@ -122,8 +122,8 @@ class Step:
 
     @property
     def places(self) -> list[str]:
-        """The dotted keys at which `root` may define the step's config. The first one that exists counts: for a step of
-        an arm, one in the arm's `steps`, else one in `template`."""
+        """The dotted keys at which the root config may define this step's config. The first key that exists counts. A
+        step of an arm has two such keys: one below the arm's own `steps`, then one below the `template` of all arms."""
         own = [f"experiment.arms.{self.arm}.steps", "experiment.template"] if self.arm else ["experiment.steps"]
         return [f"{place}.{self.name}.config" for place in own]
 
@@ -152,7 +152,7 @@ class Experiment:
 
 
 def resolve(root: DictConfig) -> tuple[Experiment, list[Problem]]:
-    """Return the experiment in the composed config `root`, and the faults of the steps that could not be resolved.
+    """Return the experiment that the composed config `root` describes, and the faults found, such as a wrong `${...}`.
 
     Raises ConfigError if keys of `experiment` itself are wrong, because then no step can be resolved.
     """

@@ -38,9 +38,11 @@ def origin(root: Mapping[str, Any], key: str) -> str | None:
 
 
 def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
-    """Return a copy of `problem` that names the key of `root` which the user has to set.
+    """Return a copy of a problem that names the key of the root config which the user has to set.
 
-    `problem` names a key of a stage's config. If no such key of `root` is found, return `problem` itself.
+    If no such key is found, return `problem` itself.
+    `problem`: a fault of the config, which names a key of a stage's config.
+    `root`: the root config, before its `${...}` are resolved.
     `bases`: the keys of `root` at which the stage's config may be defined.
     """
     first = problem.key.split(".")[0]

@@ -117,10 +117,10 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
 
 
 def benchmark_items(plan: Plan) -> dict[str, int]:
-    """Return a mapping from benchmark to number of items (questions), for the benchmarks that a step of the experiment
-    writes.
+    """Return a mapping from benchmark to number of items (questions), for the benchmarks that the experiment makes.
 
-    A benchmark counts only if an evaluation reads that step as its input `benchmarks`.
+    Some steps write benchmarks, on which other steps evaluate models. If no evaluation has such a step as its input
+    `benchmarks`, the benchmarks of this step are left out.
     """
     makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
     steps = [item for name, item in plan.steps.items() if name in makers]

@@ -62,10 +62,10 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
 
 
 def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
-    """Raise ConfigError with all problems, unless each of them may pass by itself. In this case, print them to standard
+    """Raise ConfigError with all problems, unless each of them may be temporary. In this case, print them to standard
     error.
 
-    A problem may pass by itself (`Problem.passing`) if, for example, a server is still starting.
+    A problem may be temporary (`Problem.passing`) if, for example, a server is still starting.
     """
     problems = locate(problems, sources)
     if any(not problem.passing for problem in problems):

@@ -30,8 +30,8 @@ def carry_out(
     """Run the stage `target`, which writes the folder `output`. If the folder is already finished, only return it.
 
     `problems`: the faults found so far. If one of them is about the output folder, `output` is None.
-    `unresolved`: the command's whole config, before its `${...}` are resolved. From it, a message names the user's key
-        that gave a faulty value.
+    `unresolved`: the command's whole config, before its `${...}` are resolved. It is used to find the key that the user
+        has to correct, so that the message about a faulty value can name this key.
     `where`: the files in which keys were set.
 
     If there are faults, ConfigError is raised before any work. It lists all of them, but only the first fault of each

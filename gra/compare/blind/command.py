@@ -33,6 +33,9 @@ __all__ = ["LABELS", "draw_sheet", "main", "rates", "read_sheet"]
 def main(arguments: Sequence[str]) -> int:
     """Run `gra blind draw` or `gra blind rates`, and return the exit code.
 
+    `draw` writes two files: the sheet, which lists samples without arm names for a reader to label, and the key, which
+    says from which arms each sample comes. `rates` counts the labels of each arm.
+
     Raises StoreError if a folder has no samples, if a sheet or key cannot be read, or if a sheet and its key do not
     match.
     """

@@ -65,6 +65,8 @@ def _samples(folder: Path) -> list[dict[str, str]]:
 def write_sheet(folder: Path, sheet: Sheet, key: Mapping[str, Any]) -> None:
     """Write sheet.jsonl and key.json to `folder`.
 
+    The sheet lists samples without arm names, for a reader to label. The key says from which arms each sample comes.
+
     Raises StoreError if the folder cannot be written. If the folder already has a sheet, StoreError is raised, too,
     because the labels in that sheet must not be lost.
     """
@@ -87,7 +89,7 @@ def _line(line: Mapping[str, Any]) -> str:
 
 
 def read_sheet(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a sheet.
+    """Return the lines of a sheet, which is a JSON-lines file of samples without arm names that a reader labels.
 
     Raises StoreError if a line cannot be read, if it is repeated, or if one of its labels is not true, false or null.
     The error lists such lines.
@@ -136,10 +138,12 @@ def _fault(line: str) -> tuple[str | None, dict[str, Any]]:
 
 
 def read_key(path: Path, sheet: Sheet) -> dict[str, list[dict[str, str]]]:
-    """Return the key of a sheet, which says from which arms each line comes.
+    """Return the key of a sheet.
+
+    A sheet lists samples without arm names, for a reader to label. Its key says from which arms each sample comes.
 
     Raises StoreError if the key cannot be read or belongs to another sheet. If lines were removed from the sheet,
-    StoreError is raised, too, because the rates would lack these lines.
+    StoreError is raised, too, because these samples would not be counted.
     """
     remedy = (
         f"put the {KEY} there that `gra blind draw` wrote with this sheet (same arguments, another --output: same key)"

@@ -20,8 +20,10 @@ Key = Mapping[str, Sequence[Mapping[str, str]]]
 def draw_sheet(
     arms: Mapping[str, Sequence[Mapping[str, str]]], count: int, seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Draw samples of each arm at random. Return the lines of a sheet, and the key that says from which arms each line
-    comes.
+    """Draw samples of each arm at random, for a reader who labels them without knowing their arms.
+
+    Return the lines of the sheet, one for each sample, without arm names. Also return the key, which says from which
+    arms each line comes.
 
     `arms`: name -> samples {id, instruction, response}.
     `count`: the number of samples to draw from each arm. If an arm has fewer, all are used.
@@ -59,10 +61,12 @@ def rates(sheet: Sheet, key: Key) -> dict[str, dict[str, Any]]:
 
     The value for an arm and a label is {yes, no, null, rate, low, high}: three counts, and the rate with its interval.
 
-    The reader's labels decide a further label, `good`. If one label already makes the sample bad, `good` is false.
-    Otherwise, if a label is null, `good` is null.
+    A further label, `good`, is computed from the reader's labels. If one label already makes the sample bad, `good` is
+    false. Otherwise, if a label is null, `good` is null.
 
-    The key must have an entry for each line of the sheet, which `files.read_key` checks.
+    `sheet`: the labelled samples, one per line, without arm names.
+    `key`: for each line of the sheet, the arms from which its sample comes. `files.read_key` checks that no line lacks
+        an entry.
     """
     counts: dict[str, dict[str, list[int]]] = {}
     for line in sheet:
@@ -87,8 +91,12 @@ def rates_text(sheet: Sheet, key: Key) -> str:
 
 
 def good(line: Mapping[str, Any]) -> bool | None:
-    """Return whether a labelled sample is good: a task that is answered, and right, and no echo. None if a label that
-    would decide it is missing."""
+    """Return whether a labelled sample is good.
+
+    It is good if its labels `task`, `answered` and `right` are true and `echo` is false. Here, `echo` means that the
+    sample repeats a prompt or its own instruction, is a placeholder, or has no task. If a label is None and no other
+    label makes the sample bad, return None.
+    """
     parts = [line["task"], line["answered"], line["right"], None if line["echo"] is None else not line["echo"]]
     return False if False in parts else None if None in parts else True
 

@@ -32,15 +32,16 @@ Named = Sequence[tuple[str, str]]  # (id, instruction)
 
 @dataclass(frozen=True)
 class Located:
-    """One set of samples on the map.
+    """One data set on a map, which shows where the instructions of several data sets lie in embedding space.
 
     `samples`: the number of its samples.
     `distinct`: the number of its distinct instructions.
     `points`: (id, x, y) of each drawn sample, with x and y within [0, 1].
-    `share`: the fraction of the clusters that the set covers, with an interval.
+    `share`: the expected fraction of the clusters that contain at least one of N random samples of the set, with an
+        interval. N is the same for all sets.
 
     If there is only one set, or if the smallest set has fewer than ENOUGH instructions, `share` is None. For the set of
-    the seeds, it is also None if this set is smaller than every other set.
+    the seed samples, it is also None if this set is smaller than every other set.
     """
 
     name: str
@@ -52,7 +53,10 @@ class Located:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The sets on one map, with their shares of the clusters.
+    """The data sets on one map, which shows where their instructions lie in embedding space.
+
+    The instructions of the sets are also divided into clusters. The share of a set is the expected fraction of the
+    clusters that contain at least one of `size` random samples of the set.
 
     `size`: the number of samples per set from which the shares were computed. If no set has a share, it is 0.
     `clusters`: the number of clusters. If no set has a share, it is 0.
@@ -84,12 +88,17 @@ def drawn(samples: Named, most: int, seed: int) -> list[tuple[str, str]]:
 def measure(
     sets: Mapping[str, Named], embed: Embed, seed: int = 0, seeds: Named = (), total: int = ALL
 ) -> Coverage | str:
-    """Return the map of the sets, or a sentence that says why there is no map.
+    """Return a map, or a sentence that says why there is no map.
+
+    The map shows where the instructions of the sets lie in embedding space. The instructions are also divided into
+    clusters. The share of a set is the expected fraction of the clusters that contain at least one of N random samples
+    of the set. N is the same for all sets.
 
     `sets`: name -> samples (id, instruction).
     `embed`: a function from texts to unit vectors, one row per text. It may raise GraError.
-    `seeds`: a further set. It is on the map if it has at least LEAST distinct instructions and no other set contains
-        all of them. If it is at least as large as the smallest other set, its share is computed, too.
+    `seeds`: a further set, which holds the seed samples. It is on the map if it has at least LEAST distinct
+        instructions and no other set contains all of them. If it is at least as large as the smallest other set, its
+        share is computed, too.
     `total`: limit on the instructions of all sets together.
     """
     every = {name: drawn(samples, len(samples), seed) for name, samples in sets.items()}

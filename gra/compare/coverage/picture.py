@@ -18,10 +18,10 @@ GAP, HEAD, ACROSS = 16, 26, 3  # standalone picture: space between panels, heigh
 
 
 def panels(found: Coverage) -> list[tuple[str, Markup]]:
-    """Return the name and the panel (an SVG element) of each set on the map, for an HTML page.
+    """Return the name and the panel (an SVG element) of each data set on the map, for an HTML page.
 
-    Only the first panel contains the grey points. The other panels refer to them, so all panels must be on the same
-    page.
+    A panel shows the points of its set in colour, over the points of all sets in grey. Only the first panel contains
+    the grey points. The other panels refer to them, so all panels must be on the same page.
     """
     backdrop = Markup('<g id="map-all">{}</g>').format(_dots(found.sets, "map-all"))
     shown = []
@@ -34,9 +34,9 @@ def panels(found: Coverage) -> list[tuple[str, Markup]]:
 
 
 def standalone(found: Coverage, note: str) -> str:
-    """Return the map as the text of an SVG file.
+    """Return the text of an SVG file that shows the map, with one panel for each data set.
 
-    The name of each set stands above its panel, and the text `note` below all panels.
+    The name of each set stands above its panel. The text `note` stands below all panels.
     """
     across = min(ACROSS, len(found.sets))
     down = -(-len(found.sets) // across)

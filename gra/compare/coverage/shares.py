@@ -59,10 +59,11 @@ def clusters(sets: Mapping[str, Matrix], size: int, seed: int) -> dict[str, list
 
 
 def averaged(partitions: Sequence[Counts], size: int, seed: int) -> Range:
-    """Return the mean of the shares that `covered` computes for several partitions of the samples into clusters.
+    """Return the fraction of the clusters that a set of samples covers, as the mean over several clusterings.
 
-    The bounds of its interval are the means of the partitions' lower and upper bounds. All partitions have the same
-    samples, so averaging them must not make the interval narrower.
+    The function `covered` computes this fraction and its interval for one clustering (partition). The bounds of the
+    returned interval are the means of the partitions' lower and upper bounds. All partitions have the same samples, so
+    averaging them must not make the interval narrower.
     """
     found = [covered(counts, size, seed) for counts in partitions]
     return Range(*(math.fsum(getattr(one, key) for one in found) / len(found) for key in ("value", "low", "high")))
@@ -90,10 +91,11 @@ def covered(counts: Counts, size: int, seed: int, *, resamples: int = RESAMPLES,
 def likely(counts: Counts) -> NDArray[np.float64]:
     """Return estimated probabilities of the clusters, with which the bootstrap draws samples.
 
-    The observed frequencies would not do. The bootstrap would never draw a cluster that has no sample yet, and
-    intervals would be too narrow. So some of these clusters get a probability, too. Their number and total probability
-    are estimated from the numbers of clusters with exactly one and with exactly two samples (Chao, Gotelli et al. 2014,
-    Ecological Monographs 84, appendix G). In contrast to that paper, the total number of clusters is known here.
+    The observed frequencies are not suitable. With them, the bootstrap would never draw a cluster that has no sample
+    yet, and intervals would be too narrow. So some of these clusters get a probability, too. Their number and total
+    probability are estimated from the numbers of clusters with exactly one and with exactly two samples (Chao, Gotelli
+    et al. 2014, Ecological Monographs 84, appendix G). In contrast to that paper, the total number of clusters is known
+    here.
     """
     import numpy as np
 

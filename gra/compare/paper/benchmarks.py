@@ -17,7 +17,7 @@ class Benchmark:
     """One column of the paper's tables.
 
     `items`: the number of the benchmark's items (questions).
-    `tasks`: the tasks of this project that measure the same. If a run has several of them, the first is used.
+    `tasks`: the tasks of this project that correspond to the benchmark. If a run has several, the first is used.
     `own_items`: the number of items of such a task.
     `opendataarena`: the name of the benchmark's column in OpenDataArena's leaderboard, or "".
     `note`: how the tasks differ from the benchmark.

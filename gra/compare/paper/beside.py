@@ -53,9 +53,10 @@ def records(
 ) -> list[dict[str, Any]]:
     """Return records that each hold a score of an arm beside the paper's score.
 
-    For each arm, there is a record per benchmark, one per group and one for the mean over all benchmarks. If the arm
-    was not evaluated on all benchmarks of a record, its score there is None. If it was evaluated on only some
-    benchmarks of the paper, a further record has the mean over these benchmarks.
+    For each arm, there is a record per benchmark, one per group of benchmarks and one for the mean over all benchmarks.
+    If the arm was not evaluated on all benchmarks of a record, its score there is None. If it was evaluated on at least
+    two but not all benchmarks of the paper, a further record has the arm's mean and the paper's mean over these
+    benchmarks.
 
     `labels`: arm -> label.
     """

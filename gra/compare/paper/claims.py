@@ -43,14 +43,15 @@ _TERM = re.compile(r"([+-])?\s*(?:(\d+(?:\.\d+)?)\s+)?(\S+/\S+/\S+)\s*")
 
 @dataclass(frozen=True)
 class Part:
-    """A part of one of the paper's claims, read from one line of claims.csv. The module's docstring explains its
-    contrasts and its rule.
+    """A part of one of the paper's claims, read from one line of claims.csv. A part has contrasts (weighted sums of
+    mean scores of rows in the paper's tables) and a rule, which turns the values of the contrasts into a verdict.
 
-    `decides`: whether the verdict of the claim depends on this part. `number`: the number in the rule, in points or
-    percent. For the rules `wins` and `sizes`, it is a count. `of`: the benchmarks over which the contrasts are
-    computed. If it is empty, all ten are used. If the rule is in COUNTS, `of` instead has the name of the number that
-    is judged. `stated`: the paper's own words or numbers. `needs`: what runs would have to record so that a part with
-    the rule `none` could be judged.
+    `decides`: whether the verdict of the claim depends on this part. `number`: the number with which the rule compares
+    the values, in points or percent. For the rules `wins` and `sizes`, it is a count. `of`: the benchmarks over which
+    the contrasts are computed. If it is empty, all ten benchmarks of the paper are used. If the rule is in COUNTS, it
+    judges a number about the training data instead of scores, and `of` has the name of this number. `stated`: the
+    paper's own words or numbers. `needs`: what runs would have to record so that a part with the rule `none` could be
+    judged.
     """
 
     claim: str
@@ -68,12 +69,12 @@ class Part:
 class Judged:
     """A part of a claim, with its verdicts and the values that led to them.
 
-    `paper`: the values of the part's contrasts, computed from the paper's tables. Averages are recomputed from the
-    printed scores. `printed`: the same values without intervals, computed from the averages that the paper prints.
-    `ours`: the same values, computed from the evidence that is judged, e.g. the user's runs. With the rule `wins`, each
-    of these three has one value per benchmark instead of one per contrast. `verdict`: the verdict by the intervals.
-    `by_numbers`: the verdict by the values alone. `misprints`: the rows whose printed average is not the mean of their
-    scores.
+    `paper`: the values of the part's contrasts (weighted sums of mean scores), computed from the paper's tables.
+    Averages are recomputed from the printed scores. `printed`: the same values without intervals, computed from the
+    averages that the paper prints. `ours`: the same values, computed from the evidence that is judged, e.g. the user's
+    runs. With the rule `wins`, each of these three has one value per benchmark instead of one per contrast. `verdict`:
+    the verdict by the intervals. `by_numbers`: the verdict by the values alone. `misprints`: the rows whose printed
+    average is not the mean of their scores.
     """
 
     part: Part
@@ -118,8 +119,8 @@ def load(path: Path, benchmarks: Sequence[str]) -> list[Part]:
 
 
 def weights(text: str) -> dict[RowKey, float]:
-    """Return the weight of each row of the paper's tables in the contrast `text`, e.g. `2 Qwen2.5-7B/*/gra_30k -
-    Qwen2.5-7B/*/gra_10k`.
+    """Parse the contrast `text`, a weighted sum of rows of the paper's tables, and return the weight of each row. An
+    example is `2 Qwen2.5-7B/*/gra_30k - Qwen2.5-7B/*/gra_10k`.
 
     `*` means the mean over all base models or all seed sets. Raises ValueError if `text` is not a contrast, and
     ConfigError if a row is unknown.
@@ -143,8 +144,9 @@ def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[J
 
 
 def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
-    """Return the verdict of each claim. The module's docstring says how it follows from the verdicts of the claim's
-    parts. `numbers`: whether to use the verdicts without intervals."""
+    """Return the verdict of each claim. It depends only on the parts of the claim whose `decides` is true. It is
+    "fails" if one of them fails, else "not run" if one is not run, else "open" if one is open, else "holds". `numbers`:
+    whether to use the parts' verdicts by the values alone, without intervals."""
     found: dict[str, list[str]] = {}
     for one in judged:
         found.setdefault(one.part.claim, [])
@@ -158,8 +160,9 @@ def decide(
 ) -> str:
     """Return the verdict of one part of a claim.
 
-    `rule`: the name of the part's rule. `number`: the number in the rule. `values`: the values of the part's contrasts.
-    `theirs`: the same values from the paper's tables, which only the rule `reproduced` uses.
+    `rule`: the name of the part's rule. `number`: the number with which the rule compares the values. `values`: the
+    values of the part's contrasts (weighted sums of mean scores). `theirs`: the same values from the paper's tables,
+    which only the rule `reproduced` uses.
     """
     if rule == "none" or not values or any(value is None for value in values):
         return NOT_RUN
@@ -241,8 +244,8 @@ QUANTITIES = ("samples", "low_std_share", "adjudicated_out", "adjudicated_kept")
 
 
 def deltas(ours: Sequence[Range | Fact | None], theirs: Sequence[Range | Fact | None]) -> list[Range]:
-    """Return our values minus the paper's, with intervals that contain the errors of both. Counts and missing values
-    are left out. The method is that of Zou and Donner 2008 (see edges.py)."""
+    """Return our values minus the paper's, with intervals that combine the uncertainty of both. Counts and missing
+    values are left out. The method is that of Zou and Donner 2008 (see edges.py)."""
     found = []
     for one, other in zip(ours, theirs, strict=True):
         if not (isinstance(one, Range) and isinstance(other, Range)):

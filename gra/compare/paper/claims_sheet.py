@@ -67,15 +67,15 @@ def sheets(judged: Sequence[Judged], title: str, source: str) -> list[Sheet]:
 
 
 def brief(whole: Sequence[Sheet]) -> list[Sheet]:
-    """Return the two sheets in a form for the terminal. The sheet of the parts has only the columns for which there is
-    room. `whole`: the result of `sheets`."""
+    """Return the two sheets (tables) for the terminal. The sheet that lists the parts of claims keeps only the most
+    important columns, because a terminal has no room for all of them. `whole`: the result of `sheets`."""
     short, long = whole
     return [short, long.pick(("Claim", "Verdict", "Paper's tables", "Judged", "Part"), words=5)]
 
 
 def run_only(whole: Sequence[Sheet], listed: str) -> list[Sheet]:
-    """Return the sheets in a form for the terminal, without the claims and parts that are not run. If no part is left,
-    only the first sheet is returned.
+    """Return the sheets (tables) for the terminal, without the claims and parts that have the verdict "not run", e.g.
+    because the runs lack a benchmark. If no part is left, only the first sheet is returned.
 
     A note says how many claims were left out. `whole`: the result of `sheets`. `listed`: a sentence that says where the
     user finds the claims that were left out.

@@ -41,15 +41,16 @@ class Evidence(Protocol):
         """The paper's benchmarks by name."""
 
     def contrast(self, weights: Weights, benchmarks: Sequence[str]) -> Range | None:
-        """Return the weighted sum of the rows' mean scores over `benchmarks`, with its interval. Return None if a row
-        or a score is missing."""
+        """Return a weighted sum of mean scores over `benchmarks`, with its interval. `weights`: row of the paper's
+        tables -> weight of its mean score. Return None if a row or a score is missing."""
 
     def fact(self, row: RowKey, name: str) -> Fact | None:
         """Return a number about the training data of a row. Return None if it is unknown.
 
         `name` says which number is wanted. `samples`: how many samples were kept. `low_std_share`: the fraction of
-        proposals on which the reviewers agree. `adjudicated_out`: how many samples the adjudicator dropped.
-        `adjudicated_kept`: how many samples the adjudicator kept.
+        proposals on which the reviewers agree. The adjudicator is the model that decides when they disagree.
+        `adjudicated_out`: how many samples the adjudicator dropped. `adjudicated_kept`: how many samples the
+        adjudicator kept.
         """
 
 

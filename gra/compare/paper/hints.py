@@ -25,8 +25,8 @@ def hints(
     the runs is a benchmark of the paper.
 
     `rows`: row of the paper -> arm (see `runs.rows_of`). `columns`: the benchmarks of the paper that the runs have.
-    `block`: see `runs.rows_of`. `options`: the options that the hints name. FLAGS are those of the command line, KEYS
-    those of an experiment's config.
+    `block`: the MODEL/SEED_DATA that all arms share, or "all" if the arms' names are whole names of rows. `options`:
+    the options that the hints name. FLAGS are those of the command line, KEYS those of an experiment's config.
     """
     row, column = options
     taken = {str(key).lower() for key in rows}

@@ -75,8 +75,9 @@ def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
     """Return the leaderboard's model that corresponds to the row `key` of the paper's tables. Return None if there is
     none.
 
-    For a row `base`, it is the model without fine-tuning. For a row `vanilla`, it is the model tuned on the same seed
-    data. Other rows have no such model.
+    A row names its base model and its training data. If the data are `base`, the result is the base model without
+    fine-tuning. If they are `vanilla`, the result is the base model tuned on the same seed data. For other data, there
+    is no such model.
     """
     if key.data == "base":
         return untrained(entries, key.base)

@@ -32,10 +32,10 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
     """Return a mapping from rows of the paper's tables to the arms that correspond to them. Arms without a row are left
     out.
 
-    A row's name is MODEL/SEED_DATA/DATA. If the user's mapping `own` gives an arm a row, it gets this row. If not, it
-    gets the row of its own name. An arm in OWN_NAMES gets the row listed there, if no other arm has that row. `block`:
-    "all" if the arms' names are whole names of rows. If the arms' names are only DATA (e.g. `gra`), it is the
-    MODEL/SEED_DATA that all arms share.
+    A row's name is MODEL/SEED_DATA/DATA. An arm gets the row that the user's mapping `own` names for it. An arm that is
+    not in `own` gets the row whose name it has. If there is no such row, but OWN_NAMES lists a row for the arm's name,
+    the arm gets that row unless another arm has it. `block`: the MODEL/SEED_DATA that all arms share, if the arms'
+    names are only DATA (e.g. `gra`). It is "all" if the arms' names are whole names of rows.
 
     Raises ConfigError if an arm or a row is unknown, if two arms have the same row, or if no arm has a row.
     """
@@ -101,7 +101,8 @@ class RunsEvidence:
 
     def scores(self, arm: str, reading: str) -> Scored:
         """Return an arm's outcomes on every benchmark of the paper on which it was evaluated. `reading`: the kind of
-        score. In a benchmark of MACRO, items are weighted so that each subject or task counts equally."""
+        score. In the benchmarks that MACRO lists (MMLU and BBH), items are weighted so that each subject or task counts
+        equally."""
         scored = self.evaluated.scored[arm][reading]
         found = {name: scored[task] for name, task in self.columns.items() if task in scored}
         return {name: macro(one) if name in MACRO else one for name, one in found.items()}

@@ -18,7 +18,8 @@ from gra.paths import paper_dir
 def papers(
     evaluated: Evaluated, options: Options, wanted: PaperOptions, labels: Mapping[str, str]
 ) -> dict[str, list[Sheet]]:
-    """Return the sheets that compare the arms with the paper, by file name without ending.
+    """Return a mapping from a file's name (without its ending) to the sheets (tables) in this file. The sheets compare
+    the arms with the paper.
 
     `table1` and `paper` show the scores of the arms beside the paper's. `claims` shows which of the paper's claims hold
     for the arms.
@@ -45,7 +46,8 @@ def papers(
 def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
     """Return hints about arms and tasks that the paper's tables do not have.
 
-    `given_by`: how the user chooses a row of these tables for an arm: FLAGS or KEYS of paper/hints.py.
+    `given_by`: the options that the hints name, with which the user chooses a row of these tables for an arm or a
+    column for a task. In paper/hints.py, FLAGS has those of the command line and KEYS those of an experiment's config.
     """
     if options.paper is None:
         return []

@@ -94,8 +94,8 @@ def iterations(text: str, where: str = "table3_iterations.csv") -> list[PaperRow
 
 
 def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRow]:
-    """Return the rows of Table 2, which have an average but no scores. The rows `vanilla` are left out, because Table 1
-    has them. Raises StoreError like `main_table`."""
+    """Return the rows of Table 2, which have an average but no scores. Rows whose training data are `vanilla` are left
+    out, because Table 1 has them. Raises StoreError like `main_table`."""
     found = []
     for place, row in _lines(text, where):
         data = next(
@@ -110,7 +110,7 @@ def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRo
 
 
 def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
-    """Return the key of the row that `text` names, in upper or lower case. A row's name is MODEL/SEED_DATA/DATA. If
+    """Return the key of the row with the name `text`, whose case is ignored. A row's name is MODEL/SEED_DATA/DATA. If
     `block` is MODEL/SEED_DATA, `text` can be DATA alone.
 
     `known`: further valid rows. Raises ConfigError if the name is unknown. The error suggests the most similar name.

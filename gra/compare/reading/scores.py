@@ -30,9 +30,11 @@ _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 class TaskScore:
     """The scores of one run on one benchmark, as numbers from 0 to 1.
 
-    `n`: the number of items. `value`: the strict score. If the benchmark was skipped because its data were missing, `n`
-    is 0 and all scores are None. If the benchmark has no tolerant score (e.g. choices scored by log-likelihood),
-    `tolerant` and `extraction` are None.
+    `n`: the number of items. `value`: the strict score, which counts a right answer only in the requested form.
+    `tolerant`: the score that counts a right answer in any clear form. `extraction`: the fraction of replies with an
+    answer in the requested form. If the benchmark was skipped because its data were missing, `n` is 0 and all scores
+    are None. If the benchmark has no tolerant score (e.g. choices scored by log-likelihood), `tolerant` and
+    `extraction` are None.
     """
 
     n: int
@@ -60,8 +62,8 @@ class TaskScore:
 
 @dataclass(frozen=True)
 class Items:
-    """The items of one benchmark with their outcomes, in the order of the file. If the benchmark has no tolerant score,
-    `tolerant` and `extracted` are None."""
+    """The items of one benchmark with their outcomes, in the order of the file. If the benchmark has no tolerant score
+    (one that counts right answers in any clear form), `tolerant` and `extracted` are None."""
 
     doc_ids: tuple[str, ...]
     correct: Floats

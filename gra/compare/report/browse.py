@@ -23,9 +23,10 @@ COLUMNS = (  # what is read of a data folder's tables
 def browsed(row: Mapping[str, Any], *, kept: bool, wrong: bool | None = None) -> dict[str, Any]:
     """Return a row of a data folder as a JSON object with the keys that report.js reads.
 
-    `wrong`: whether the sample is wrong according to the simulated world. None means unknown. A review or an
-    adjudication becomes an object with the keys model, scores, score, strengths, weaknesses and missing. Its `scores`
-    are in the order of DIMENSIONS. A score that is missing or was not requested is None.
+    `wrong`: whether the sample's response is wrong. Only a simulation knows this, because it has the right answers.
+    None means unknown. A review or an adjudication becomes an object with the keys model, scores, score, strengths,
+    weaknesses and missing. Its `scores` are in the order of DIMENSIONS. A score that is missing or was not requested is
+    None.
     """
     adjudication = _parsed(row, "adjudication_json") or row.get("adjudication")
     return {

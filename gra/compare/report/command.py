@@ -32,7 +32,8 @@ NAME = "report.html"
 
 def main(arguments: Sequence[str], judge: Judge | None = None, seeds: Seeds | None = None) -> int:
     """Run `gra report` with these arguments and return the exit code. `judge`: a function that says whether a simulated
-    response is right. `seeds`: a function that finds the seeds of an arm. Raises ConfigError, StoreError, EvalError."""
+    response is right. `seeds`: a function that finds the seed samples from which an arm's data were made. Raises
+    ConfigError, StoreError, EvalError."""
     parser = Parser("gra report", __doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "folders",
@@ -122,7 +123,7 @@ def write_beside(folder: Path, name: str) -> Path | None:
     """Write a report on the folder of one stage into this folder, as report.html, and return the path of the report.
     `name`: the name of the folder in the report.
 
-    If the folder is that of an audit, or a report cannot show it, write nothing and return None.
+    If an audit made the folder, or a report cannot show this kind of folder, write nothing and return None.
     """
     step = step_of(folder)
     if step is None or step == "audit":

@@ -26,8 +26,9 @@ def coverage(
 ) -> dict[str, Any] | None:
     """Return the content of the report's section on coverage. Return None if no arm has data.
 
-    If there is no map, the only key of the content is `absent`, a sentence that says why. Otherwise, `absent` is "",
-    and there are also the keys `panels`, `lines`, `words` and `model`.
+    The section shows a map of the arms' instructions, a two-dimensional projection of their embeddings. If the map
+    could not be drawn or `draw` is false, the only key of the content is `absent`, a sentence that says why. Otherwise,
+    `absent` is "", and there are also the keys `panels`, `lines`, `words` and `model`.
 
     Only the first replicate of each arm is drawn. All arms use the same embedder, because distances from different
     embedders cannot be compared. It is the embedder of the reference. If the reference has no data, it is the embedder
@@ -55,7 +56,8 @@ def coverage(
 
 
 def located(sets: Mapping[str, Named], model: str, seeds: Named = (), seed: int = 0) -> Coverage | str:
-    """Return a map of the instructions of all arms. If there can be no map, return a sentence that says why.
+    """Return a map of the instructions of all arms, a two-dimensional projection of their embeddings. If no map can be
+    drawn, return a sentence that says why.
 
     `sets`: the instructions of each arm. `model`: the name of the embedder, as in the config key
     `synthesis.dedup.model`.

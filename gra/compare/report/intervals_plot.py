@@ -48,7 +48,7 @@ class Axis:
 
 def axis(low: float, high: float, about: int = 5) -> Axis:
     """Return an axis that includes `low` and `high` and starts and ends at round numbers. `about`: the approximate
-    number of steps between ticks."""
+    number of intervals into which ticks divide the axis."""
     span = max(high - low, 1e-9)
     power = 10.0 ** math.floor(math.log10(span / about))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= span / about * (1 - 1e-9))

@@ -133,7 +133,8 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
     """Return a table that shows how much each reviewer prefers each generator. It has a line per reviewer and a column
-    per generator. The module's docstring defines the preference.
+    per generator. The preference is the mean of (the reviewer's score minus the other reviewers' mean score) over the
+    generator's samples, minus the same mean over the samples of all other generators.
 
     If the models belong to several families and one family has several models, a last column shows the preference for
     the reviewer's own family. Return None if no sample has two reviews, or if there are fewer than two generators.

@@ -56,9 +56,9 @@ def render(
     data folder is enough.
 
     `samples`: the maximum number of samples in the page. None means as many as fit. `judge`: a function that says
-    whether a response is right in the simulated world. It is called only if the reference arm is simulated and its data
-    were not audited. `draw`: whether to draw a map of the instructions, which takes time because their embeddings are
-    computed. `seeds`: a function that finds the seeds of an arm, which the map also shows.
+    whether a simulated response is right. It is called only if the reference arm is simulated and its data were not
+    audited. `draw`: whether to draw a map of the instructions, which takes time because their embeddings are computed.
+    `seeds`: a function that finds the seed samples from which an arm's data were made. The map also shows them.
 
     Raises StoreError or EvalError if a folder of `arms` is broken.
     """

@@ -23,8 +23,9 @@ MOST = 30  # most models that are shown, and most sentences
 
 
 def probe(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the lines and sentences that the report shows on a probe. Return None if the probe's result is not valid.
-    `found`: the content of probe.json."""
+    """Return the table rows and sentences that the report shows on a probe. A probe measures how well each model
+    reviews answers that are known to be right or wrong. Return None if the probe's result is not valid. `found`: the
+    content of probe.json."""
     models, words, faults = (found.get(key) for key in ("models", "words", "faults"))
     if not isinstance(models, Mapping):
         return None

@@ -41,8 +41,9 @@ class Packed:
 
     `rows`: a JSON list of the samples, as gzip in base64. `calls`: a JSON list, also as gzip in base64. It has pairs of
     a sample's id and the list of the model calls for this sample. `shown`: the number of samples in `rows`. `prompted`:
-    the number of samples in `calls`. They are the first samples of `rows`. `total`: the number of samples in the data
-    folder. `judged`: whether an audit or the simulated world says which kept samples are wrong.
+    the number of samples in `calls`. The samples in `calls` are taken from the beginning of `rows`. `total`: the number
+    of samples in the data folder. `judged`: whether it is known, from an audit or a simulation, which kept samples are
+    wrong.
     """
 
     rows: str

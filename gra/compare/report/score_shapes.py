@@ -37,9 +37,9 @@ class Shape:
     """The scores that one judge gave, in ascending order. A judge is a reviewer or the committee. The committee's score
     of a sample is the mean of the reviewers' scores.
 
-    `alone`: the fraction of these samples with a score of at least tau. None means that tau is unknown. `together`: the
-    fraction of the same samples that the committee accepted. It is None if the committee's decision on any of these
-    samples is unknown.
+    `alone`: the fraction of the scored samples whose score is at least tau, the least score for acceptance. None means
+    that tau is unknown. `together`: the fraction of the scored samples that the committee accepted. It is None if the
+    committee's decision on any of these samples is unknown.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Shape:
 
 def shapes(found: Sequence[Judged], tau: float | None) -> list[Shape]:
     """Return the distribution of the committee's mean scores, and then that of each reviewer's scores, in alphabetical
-    order of the reviewers. The committee's covers the samples with two reviews or more. Return [] if there are fewer
-    than two reviewers."""
+    order of the reviewers. The committee's distribution covers only samples with two reviews or more. Return [] if
+    there are fewer than two reviewers."""
     names = sorted({name for one in found for name in one.scores})
     if len(names) < 2:
         return []
@@ -109,8 +109,8 @@ def cells(one: Shape) -> tuple[str, ...]:
 
 
 def sentence(found: Sequence[Judged]) -> str:
-    """Return a sentence with two fractions of samples on which reviewers agree: ours and the paper's. Return "" if ours
-    is unknown."""
+    """Return a sentence with two fractions of samples on which reviewers agree: ours and the paper's. Return "" if our
+    fraction is unknown."""
     ours = agreeing(found, PAPER_DELTA)
     if ours is None:
         return ""

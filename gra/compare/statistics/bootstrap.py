@@ -66,7 +66,7 @@ class Range:
 class Interval(Range):
     """A difference of scores with its confidence interval and its p-value. `p`: the two-sided p-value of "no
     difference", computed by the same method as the interval. `df`: the degrees of freedom of Student's t in the
-    interval. It is infinite if the interval is over items only."""
+    interval. It is infinite if the interval is over items only, i.e. if it leaves training noise out."""
 
     p: float
     df: float = math.inf
@@ -218,9 +218,9 @@ def level_of(
 
 
 def with_noise(reach: float, noise: float, level: float) -> float:
-    """Return the half width that an interval over items would have if training noise of both arms were added. `reach`:
-    the half width without this noise. `noise`: the standard deviation of an arm's mean score between training runs, in
-    the unit of `reach`."""
+    """Return the half width that the interval of a difference would have if it included the training noise of both
+    arms. `reach`: the half width of the interval over items, which leaves this noise out. `noise`: the standard
+    deviation of an arm's mean score between training runs, in the unit of `reach`."""
     return math.hypot(reach, normal(level) * math.sqrt(2) * noise)
 
 

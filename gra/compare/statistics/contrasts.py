@@ -64,8 +64,8 @@ def contrast(
     items_only: bool = False,
 ) -> Difference:
     """Return the weighted sum of the arms' scores, with intervals, on the benchmarks that all these arms have.
-    `weights`: the weight of each arm. `groups`: named groups of benchmarks. For each group, the weighted sum of the
-    arms' means over it is returned as well.
+    `weights`: the weight of each arm. `groups`: named groups of benchmarks. The result also has, for each group, the
+    weighted sum of the arms' means over the group's benchmarks.
 
     For two arms with the weights 1 and -1, the result is the same as that of `paired_bootstrap`. Raises EvalError if
     the arms have no benchmark in common or have different items.

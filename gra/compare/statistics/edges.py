@@ -40,7 +40,7 @@ FEW = 20  # if fewer items differ from the most frequent outcome, resampling is 
 class Edge:
     """The interval of a benchmark whose items nearly all have the same outcome, from `low` to `high`.
 
-    `p`: the two-sided p-value of a difference. If the statistic is a fraction of right answers, it is 1. `extra`: what
+    `p`: the two-sided p-value of a difference. If the statistic is a fraction of right answers, `p` is 1. `extra`: what
     is added to the benchmark's variance over items when a mean over benchmarks is computed.
     """
 
@@ -80,8 +80,8 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
 
 
 def effective(value: float, variance: float, units: float) -> float:
-    """Return the number of independent items for which a fraction `value` of right answers has the variance `variance`.
-    Return `units` if the variance is 0, or if `value` is 0 or 1."""
+    """Return the effective number of items. With this number of independent items, a fraction of right answers that
+    equals `value` has the variance `variance`. Return `units` if the variance is 0, or if `value` is 0 or 1."""
     return value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(units)
 
 

@@ -19,10 +19,10 @@ class Outcomes:
     """The outcomes of one arm on one benchmark.
 
     `correct`: the outcomes, in the shape (replicates, items). `doc_ids`: the items' names. An item without an id is
-    named by its position in the file. `replicates`: the number of the training run behind each row of `correct`. All
-    benchmarks of an arm have the same numbers. `clusters`: each item's cluster. None means that items are independent.
-    `answers`: the items' right answers, which show whether two files have the items in different orders. None means
-    unknown.
+    named by its position in the file. `replicates`: for each row of `correct`, the index that identifies its training
+    run. All benchmarks of an arm have the same indices. `clusters`: each item's cluster. None means that items are
+    independent. `answers`: the items' right answers, which show whether two files have the items in different orders.
+    None means unknown.
     """
 
     doc_ids: tuple[str, ...]

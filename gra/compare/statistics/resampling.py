@@ -72,7 +72,8 @@ def p_value(drawn: Floats) -> float:
 def least_resamples(family: int, level: float) -> int:
     """Return the smallest number of resamples with which a difference can be significant after Holm's correction. With
     fewer resamples, even the smallest possible p-value, 2 / (resamples + 1), is too large. `family`: the number of
-    tests. `level`: a difference is significant at 1 - `level`, e.g. 0.05."""
+    tests. `level`: the confidence level, e.g. 0.95. The adjusted p-value of a significant difference is at most 1 -
+    `level`."""
     return int(np.ceil(round(2 * family / (1 - level), 9))) - 1
 
 

@@ -54,12 +54,13 @@ LEAST = 2  # with fewer degrees of freedom, training noise is not estimated
 
 @dataclass(frozen=True)
 class Parts:
-    """The means and variances of one benchmark, or of the unweighted mean over several. The module's docstring defines
-    the variances.
+    """The means and variances of one benchmark, or of the unweighted mean over several.
 
     `means`: the mean scores of every training run, for each of the two arms. If there is only one arm, the second entry
-    is empty. `items`: the variance I, which is due to items (or clusters). `items_df`: its degrees of freedom. `luck`:
-    the variance q of each arm. None means that the arm was trained once.
+    is empty. `items`: the part of the variance of the difference (or of the only arm's mean) that is due to items or
+    clusters. The module's docstring calls it I. `items_df`: its degrees of freedom. `luck`: for each arm, the variance
+    of a training run's mean that arises because the run answers some items right or wrong by luck. The module's
+    docstring calls it q. None means that the arm was trained once.
     """
 
     means: tuple[Floats, Floats]
@@ -78,8 +79,9 @@ class Parts:
 class Estimate:
     """An estimated difference or mean (`value`), with the parts of its squared standard error.
 
-    `items` and `items_df` are as in Parts. `seen`: the variance between training runs, which is the sum of s^2 / R over
-    the arms. `seen_df`: its degrees of freedom. `luck`: the part of `seen` that `items` already contains.
+    `items` and `items_df` are as in Parts. `seen`: the part that is due to training runs. It is the sum of s^2 / R over
+    the arms, where s^2 is the variance between the means of an arm's R training runs. `seen_df`: its degrees of
+    freedom. `luck`: the part of `seen` that `items` already contains.
     """
 
     value: float
@@ -119,8 +121,9 @@ class Estimate:
 
     @property
     def tail_p(self) -> float:
-        """A two-sided p-value of "no difference" that is right even if it is very small. Holm's correction needs such
-        p-values (see the module's docstring). This one is never much below `p`."""
+        """A two-sided p-value of "no difference" that is accurate even if it is very small. Holm's correction compares
+        p-values with thresholds far below 5 %. Such small values of `p`, which comes from Student's t, occur too often.
+        `tail_p` is never much below `p`."""
         if self.value == 0:
             return 1.0
         # Chi-squared over its degrees of freedom, by the midpoint rule on its logarithm: from 1e-12 to 40 times its mean.

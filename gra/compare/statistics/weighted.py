@@ -26,8 +26,9 @@ class Pieces:
     """The means and variances of one benchmark, or of the unweighted mean over several.
 
     `means`: the mean scores of every training run, for each arm. `items`: the variance of the weighted sum that is due
-    to items. `items_df`: its degrees of freedom. `luck`: the variance q of each arm, as trainings.py defines it. None
-    means that the arm was trained once.
+    to items. `items_df`: its degrees of freedom. `luck`: for each arm, the variance of a training run's mean that
+    arises because the run answers some items right or wrong by luck (q in trainings.py). None means that the arm was
+    trained once.
     """
 
     means: tuple[Floats, ...]

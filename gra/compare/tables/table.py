@@ -30,8 +30,8 @@ def mean_cell(row: TableRow) -> str:
 
 
 def detectable_cell(row: TableRow, comparison: Comparison) -> str:
-    """Return, in points, how large a true difference from the reference must be to be detected in four comparisons of
-    five. Detected means that the difference's interval excludes 0."""
+    """Return the minimum detectable effect in points. This is the smallest true difference from the reference that is
+    detected in four of five comparisons. A difference is detected if its interval excludes 0."""
     found = row.mean_difference("strict")
     return MISSING if found is None else f"{100 * detectable(found, comparison.level):.1f}"
 

@@ -16,11 +16,12 @@ _TAIL_LINES, _TAIL_BYTES = 15, 4000
 
 
 class Guarded:
-    """A child process that runs a command under guard.py, which ends the command when this process ends.
+    """A child process that runs a command under guard.py, a script that ends the command when the Python process that
+    created this object ends.
 
-    `words`: the words of the command. `environment`: variables that are added to those of this process. `log_file`: the
-    file to which the command's output goes. `stop_s`: seconds between SIGTERM and SIGKILL. `secrets`: texts that are
-    replaced by *** where the command or the log is shown.
+    `words`: the command as a list of arguments. `environment`: variables that are added to those of this process.
+    `log_file`: the file to which the command's output goes. `stop_s`: seconds between SIGTERM and SIGKILL. `secrets`:
+    texts that are replaced by *** where the command or the log is shown.
     """
 
     def __init__(

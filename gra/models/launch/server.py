@@ -53,8 +53,8 @@ class ServeSettings(Settings):
     The command can contain these placeholders. {model}: the model's id, or its folder. {name}: its name in the pool.
     {port}: the port that the server must listen on. {gpus}: the number of GPUs that the server gets. {python}: the path
     of the running Python. {servers}: the number of servers that run at once. Two more placeholders need a model with
-    `weights`. {weights}: the path of the weight file. {template}: the `chat_template` of the weights, or `own` if it is
-    null.
+    `weights`. {weights}: the path of the weight file. {template}: the `chat_template` of the weights. If that is null,
+    it is `own`, which means the template inside the weight file.
     """
 
     command: str | list[str] = Field(

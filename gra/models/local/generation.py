@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 
 class LocalModel:
-    """A model that transformers runs in this process. `spec.served`: the folder or hub id from which the model is
-    loaded. Raises ServerError if the model cannot be loaded or has no chat template."""
+    """A model that transformers runs in this process. `spec`: the model's settings. The model is loaded from the folder
+    or hub id `spec.served`. Raises ServerError if the model cannot be loaded or has no chat template."""
 
     def __init__(self, spec: ModelSettings, *, device: str, dtype: str, trust_remote_code: bool):
         self.name, self._system_role, where = spec.name, spec.system_role, spec.served

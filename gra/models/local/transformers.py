@@ -28,8 +28,8 @@ Waiting = tuple[Request, asyncio.Future[Reply]]
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of models that transformers runs in this process. Each `model` is a folder or a hub id, loaded with its
-    `revision` and `dtype`."""
+    """The keys of the config group `pool` if transformers runs the models in this process. Each `model` is a folder or
+    a hub id, loaded with its `revision` and `dtype`."""
 
     device: str = Field("auto", description="Device of the models: auto (CUDA if available), cpu, cuda, cuda:1, mps.")
     dtype: str = Field("auto", description="dtype of the models that set none. auto: as saved.")

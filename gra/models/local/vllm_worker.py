@@ -89,8 +89,8 @@ def prompt_of(tokenizer: Any, message: dict[str, Any], template: dict[str, Any])
 
 
 def params_of(message: dict[str, Any]) -> Any:
-    """Return the vllm.SamplingParams of a message. They have the message's values only, without the top_k or the
-    penalties of the model's generation_config."""
+    """Return the vllm.SamplingParams for the request in `message`. They contain only values from `message`, not the
+    top_k or the penalties of the model's generation_config."""
     from vllm import SamplingParams
 
     options = {key: message[key] for key in ("temperature", "top_p", "max_tokens", "seed")}

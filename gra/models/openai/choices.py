@@ -81,8 +81,10 @@ def _pairs(entries: Any) -> list[tuple[str, float]]:
 
 
 def stored_text(request: Request, reply: Reply) -> str:
-    """Return the text that the journal stores for `reply`. If `request` asked for probabilities, it is a JSON object
-    with the reply's text and the probabilities, or with the log-probability. Otherwise it is the reply's text."""
+    """Return the text that is stored for `reply` in the journal, the database of a run's replies. If `request` asked
+    for the probabilities of choices, the text is a JSON object with the reply's text and these probabilities. If it
+    asked for the log-probability of a forced text, the text is a JSON object with this log-probability. Otherwise, it
+    is the reply's text."""
     if request.forced:
         return json.dumps({"logprob": reply.logprob})
     if not request.choices:
@@ -93,8 +95,8 @@ def stored_text(request: Request, reply: Reply) -> str:
 
 
 def from_stored(request: Request, row: Sequence[Any]) -> Reply:
-    """Return the reply that a row of the journal stores. The row has the text (as `stored_text` wrote it), tokens_in,
-    tokens_out, finish and error."""
+    """Return the reply that is stored in `row`, a row of the journal (the database of a run's replies). The row has the
+    text (as `stored_text` wrote it), tokens_in, tokens_out, finish and error."""
     if request.forced:
         return replace(Reply("", *row[1:]), logprob=json.loads(row[0])["logprob"])
     if not request.choices:

@@ -95,17 +95,19 @@ _MONEY = _MEANINGS[0][1]
 
 
 def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error that a body, choice or message reports. Return None if it reports no error.
+    """Return the error that `value` reports, which is the body of a server's response, or a choice or message in it.
+    Return None if it reports no error.
 
-    The error is a pair of the equivalent HTTP status, which is None if unknown, and the server's words.
+    The error is a pair of the equivalent HTTP status, which is None if unknown, and the server's error text.
     """
     error = value.get("error")  # null, "", {} and false occur in bodies without a fault
     return _read(error, value) if error else None
 
 
 def bare_error_in(body: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error in a body without choices that reports it under a key other than `error`. The result has the
-    same form as that of `error_in`."""
+    """Return the error that the response body `body` reports under a key other than `error`, or None if it reports
+    none. The body must have no choices. As in `error_in`, the error is a pair of the equivalent HTTP status, which is
+    None if unknown, and the server's error text."""
     nested = next((body[key] for key in _BARE if body.get(key)), None)
     detail = body.get("detail")
     if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error from a gateway, or invalid fields

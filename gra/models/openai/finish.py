@@ -61,8 +61,9 @@ LONGEST = 60  # an unknown word is cut to this number of characters
 
 
 def normal(word: str) -> str:
-    """Return the word in `KNOWN` that means the same as the server's `word`. If `word` is unknown, return it on one
-    line, cut to `LONGEST` characters."""
+    """Return the standard word for the server's `word`, which says why the generation ended. The standard words
+    (`KNOWN`) are stop, length, content_filter, error and tool_calls. If `word` is unknown, return it on one line, cut
+    to 60 characters (`LONGEST`)."""
     if word in KNOWN:
         return word
     plain = re.sub(r"[\W_]+", "", word.casefold()).removeprefix("finishreason")

@@ -94,8 +94,8 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """Return the place in the queue of a call that begins now, as a number. A retry of the call passes the same
-        number to `acquire`, so that the call does not lose its place."""
+        """Return a number that a call which begins now passes to `acquire`. Calls with lower numbers come first in the
+        queue. A retry of the call passes the same number again, so that the call does not lose its place."""
         self._tickets += 1
         return self._tickets
 

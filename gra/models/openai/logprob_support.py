@@ -24,7 +24,7 @@ _QUESTION = "Is snow white? Answer Yes or No."
 
 
 class LogprobSupport:
-    """Requests from servers the probabilities of a reply's first tokens.
+    """Asks servers for the most likely first tokens of a reply and their probabilities.
 
     `post(call, request, structured, top)`: a function that sends a request for the probabilities of the `top` likeliest
     first tokens. `judge`: a function that raises an exception if the answer reports a fault. `unusable(url, model,

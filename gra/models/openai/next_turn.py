@@ -75,8 +75,8 @@ def opening(text: str) -> int:
 
 
 def next_turn(text: str) -> int | None:
-    """Return the position in `text` at which the answer ends and an invented turn begins. Return None if the model
-    invented no turn."""
+    """Return the position in `text` at which the model's answer ends and an invented turn of the dialogue begins, such
+    as "### Human: And Germany?". Return None if the model invented no turn."""
     if not any(map(text.__contains__, _HINTED)) or _HINT.search(text) is None:
         return None
     code = blocks(text)

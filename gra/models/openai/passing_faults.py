@@ -47,6 +47,6 @@ class PassingFaults:
 
     @property
     def attempts(self) -> int:
-        """The number of failed attempts after which a request is given up. So many failures in a row cannot be chance.
-        The number is at least 2."""
+        """The number of failed attempts after which a request is given up. It is at least 2. Random faults cause this
+        number of failures in a row with a probability of at most one in a million (`CHANCE`)."""
         return max(math.ceil(math.log(CHANCE) / math.log(self.share)), 2)

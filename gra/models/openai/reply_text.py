@@ -104,8 +104,8 @@ _OF_THOUGHTS = re.compile(r"think|thought|channel|message|constrain|start\|", re
 class Answer(NamedTuple):
     """The answer that was extracted from a model's text.
 
-    `text`: the answer. `cut`: the kinds of text that were removed around it (THOUGHT, CONTROL). `fault`: the reason why
-    there is no answer, or None if there is one.
+    `text`: the answer. `cut`: the kinds of text that were removed around it, which are reasoning (THOUGHT) and control
+    tokens (CONTROL). `fault`: the reason why there is no answer, or None if there is one.
     """
 
     text: str

@@ -57,8 +57,9 @@ class ServerHealth:
 
     `servers`: a mapping from each model to its servers. `alive(server)`: a function that requests a server's list of
     models and returns whether the server answers. `answers(call)`: a function that asks the server of `call` a short
-    question in the slot of `call`, and returns whether the server answers. It also calls the method `answered` or
-    `failed`.
+    question and returns whether the server answers. The question uses the slot of `call`, so it does not add to the
+    number of calls in flight. The function also calls this object's method `answered` or `failed`, which records the
+    outcome.
     """
 
     def __init__(
@@ -134,9 +135,9 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which calls to `model` are given up. It is `give_up_after_s` seconds after the moment at
-        which the last of the model's servers began to fail or ended. Return inf while at least one server of the model
-        is not failing."""
+        """Return the time at which calls to `model` are given up. It is `give_up_after_s` seconds after the moment
+        since which all of the model's servers have been failing, or since which the model has had no server. Return inf
+        while at least one server of the model is not failing."""
         if not self._servers[model]:
             return self._absent_since.get(model, 0.0) + self._give_up_after_s
         since = [server.failing_since for server in self._servers[model]]

@@ -21,8 +21,8 @@ PER_MODEL = 256  # calls in flight per server: vLLM's default; more would queue 
 
 
 class PoolSettings(openai.PoolSettings):
-    """Keys of a pool whose models run one after the other, each in an OpenAI-compatible server of its own, so that one
-    model at a time has all GPUs. The key `serve` says how to start the servers."""
+    """The keys of the config group `pool` if the models run one after the other, each in an OpenAI-compatible server of
+    its own. One model at a time then has all GPUs. The key `serve` says how to start the servers."""
 
     by_turns: ClassVar[bool] = True
     serve: ServeSettings | None = Field(

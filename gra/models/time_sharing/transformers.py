@@ -26,8 +26,8 @@ class PoolSettings(transformers.PoolSettings):
 
 
 class TransformersLoader:
-    """A `Loader` (scheduler.py) that loads a model into this process with transformers. The weights are read only at
-    the model's first call."""
+    """A `Loader` (scheduler.py) that loads a model into this process with transformers. The loader waits for the
+    model's first call before it reads the weights."""
 
     def __init__(self, settings: PoolSettings):
         self._settings = settings

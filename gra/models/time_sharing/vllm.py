@@ -46,8 +46,8 @@ _OWN = (
 
 
 class PoolSettings(PoolBase):
-    """Keys of a pool of models that vLLM loads one after the other. Each `model` is a folder or a hub id, loaded with its
-    `revision` and `dtype`."""
+    """The keys of the config group `pool` if vLLM loads the models one after the other. Each `model` is a folder or a
+    hub id, loaded with its `revision` and `dtype`."""
 
     by_turns: ClassVar[bool] = True
     python: str | None = Field(

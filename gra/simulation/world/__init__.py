@@ -53,8 +53,8 @@ def skills_of(domain: str) -> tuple[Skill, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def parse(instruction: str) -> Instance | None:
-    """Return the question (an `Instance`) that an instruction asks. None if the instruction matches no wording of the
-    world. If the question cannot be solved, its `answer` is None."""
+    """Return the question (an `Instance`) that an instruction asks. Return None if the instruction has none of the
+    wordings of the simulated world's questions. If the question cannot be solved, its `answer` is None."""
     text = " ".join(instruction.split())
     if len(text) > 300:  # no wording is that long
         return None
@@ -71,8 +71,9 @@ def parse(instruction: str) -> Instance | None:
 def looks_flawed(instruction: str) -> Skill | None:
     """Return the skill (kind of question) to which a flawed instruction belongs. None if the instruction is not flawed.
 
-    An instruction is flawed if it contains a phrase of a skill's wordings, but is not a complete and solvable question
-    of this skill. Without such a phrase, it does not count as flawed.
+    Each skill has several wordings, which are question templates. An instruction is flawed if it contains a phrase of
+    a skill's wordings, but is not a complete and solvable question of this skill. Without such a phrase, it does not
+    count as flawed.
     """
     instance = parse(instruction)
     if instance is not None:
@@ -88,11 +89,12 @@ def draw(
     accept: Callable[[Instance], bool] | None = None,
     attempts: int = 200,
 ) -> Instance | None:
-    """Return a random question of a skill that meets the conditions below. None if `attempts` attempts give no such
-    question.
+    """Return a random question of a skill that meets the conditions below. Return None if `attempts` attempts give no
+    such question.
 
-    `forms`: the numbers of the wordings that the question can have. `held_out`: true for a question of the benchmarks,
-    false for any other question. `accept`: a function that must return true for the question.
+    `forms`: the indices of the skill's wordings (question templates) that the question can have. `held_out`: true for
+    a question of the benchmarks, false for any other question. `accept`: a function that must return true for the
+    question, or None if there is no such condition.
     """
     for _ in range(attempts):
         form = rng.choice(forms)

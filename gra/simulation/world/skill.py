@@ -67,8 +67,9 @@ class Rule:
 class Skill:
     """A kind of question whose answers can be checked.
 
-    - `fields`: name of each slot on which the answer depends -> regular expression of its text.
-    - `forms`: the wordings, which are templates with slots.
+    - `forms`: the wordings, which are question templates with slots to fill in.
+    - `fields`: mapping from the name of each slot on which the answer depends to a regular expression. The expression
+      matches the texts that can fill the slot.
     - `draw`: makes random values for the fields.
     - `solve(*values)`: returns the right answer, or None if the question cannot be solved.
     - `rules`: name -> wrong rule.
@@ -139,8 +140,9 @@ def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
 class Instance:
     """One question of one skill in one wording. Two instances with the same `key` ask the same question.
 
-    `form`: the number of the wording. `values`: the text of each of the skill's fields. `dress`: the words in the other
-    slots of the wording, e.g. a place. They do not matter for the answer.
+    A wording is a question template with slots. `form`: the index of the wording, from 0. `values`: the texts in the
+    slots on which the answer depends, in the order of the skill's `fields`. `dress`: the words in the other slots of
+    the wording, e.g. the name of a location. They do not matter for the answer.
     """
 
     skill: Skill = field(compare=False, hash=False)

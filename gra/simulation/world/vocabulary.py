@@ -112,8 +112,8 @@ DRESS = {
 def fact(kind: str, city: str, offset: int = 0) -> str | None:
     """Return the ruler, mineral or river (`kind`) of `city`. None if the city or the kind is unknown.
 
-    If `offset` is not 0, it simulates a mistake: the fact is that of the city which stands `offset` places further in
-    the list of cities.
+    An `offset` other than 0 simulates a mistake. The function then returns the fact about another city: the one that
+    comes `offset` positions later in the list of cities. The list wraps around at its end.
     """
     if kind not in KINDS or city not in CITIES:
         return None

@@ -35,7 +35,8 @@ class Rules:
       (`gra.models.identity.served_as`).
     - `thoughts`: whether reasoning is removed from replies (`pool.strip_think`).
     - `scales`: name of a reviewer -> the map that calibrates its scores (`synthesis.calibrate`).
-    - `tasks`: rejects instructions that are probably no tasks (`synthesis.task_labels`), or None.
+    - `tasks`: the classifier that rejects instructions that are probably no tasks (`synthesis.task_labels`). It is
+      None if no classifier is used.
     """
 
     seed: int
@@ -79,13 +80,14 @@ class Caller:
     def ask_all(
         self, step: str, turns: Sequence[tuple[str, str]], **values: Any
     ) -> Exchange[list[tuple[Any, str | None]]]:
-        """Make one call for `step` to each (role, model) in `turns`, all at the same time.
+        """Make one call for `step` to each (role, model) in the list `turns`, all at the same time.
 
         If a reply is unusable, the call is made again, at most `parse_retries` times. If the server refused the
-        request, the call is not made again. `values`: the values that the prompt shows.
+        request, the call is not made again. `values`: the values that are inserted into the prompt.
 
-        Return a pair (value, fault) for each of the `turns`. The value is the parsed form or the text of the reply, and
-        the fault is None. If no reply was usable, the value is None and the fault is that of the last reply.
+        Return a pair (value, fault) for each (role, model). The value is the parsed reply, or the text of the reply if
+        it has no structure to parse. The fault is then None. If no reply was usable, the value is None and the fault is
+        that of the last reply.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
@@ -112,14 +114,15 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`, and again if its reply is unusable. Return a pair (value, fault), as `ask_all`
-        does for each turn."""
+        """Call one model for `step`. If its reply is unusable, call it again, at most `parse_retries` times. Return a
+        pair (value, fault): the parsed reply or its text, and None. If no reply was usable, return None and the fault
+        of the last reply."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
     def ask_yes_no(self, step: str, questions: Sequence[probability.Question]) -> Exchange[list[yes_no.Scored]]:
-        """Ask several questions at the same time. A model answers each of them with one token, Yes or No, or with the
-        likelihood of the text that the question forces.
+        """Ask several questions at the same time. A model answers a question with one token, Yes or No. If a question
+        gives a text in `forced`, the model writes nothing. Instead, the likelihood that it gives to this text is read.
 
         Return (score, None) for each question, or (None, the fault). No question is asked again. Decoding is greedy, so
         the model would answer with the same token.

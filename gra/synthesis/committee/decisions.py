@@ -36,16 +36,18 @@ def of_checks(draft: Outcome, settings: SynthesisSettings) -> Drop | None:
 
 
 def of_reviews(draft: Outcome, settings: SynthesisSettings) -> tuple[Outcome, Gate, Drop | None]:
-    """Return the draft with the mean and standard deviation of its reviews, the gate's verdict, and why the gate
-    rejects the draft. The third value is (the reason, details), or None if the gate does not reject the draft."""
+    """Apply the gate, which is the rule that decides by the reviewers' scores. Return three values: the draft with the
+    mean and standard deviation of its reviews, the gate's verdict, and why the gate rejects the draft. The third value
+    is (the reason, details), or None if the gate does not reject the draft."""
     verdict = gate([review.scores for review in draft.reviews if review.scores is not None], settings)
     scored = replace(draft, mean=verdict.mean, std=verdict.std)
     return scored, verdict, (verdict.reason, _missing(draft.reviews)) if verdict.verdict == "reject" else None
 
 
 def of_adjudication(word: Review, verdict: Gate, settings: SynthesisSettings) -> Drop | None:
-    """Return (the reason, details) if the adjudication drops the sample. None if the adjudicator keeps it. `word`: the
-    adjudicator's review of the sample. `verdict`: the gate's verdict, which left the decision to the adjudicator."""
+    """Return (the reason, details) if the sample is dropped after its adjudication. Return None if the adjudicator
+    keeps it. `word`: the adjudicator's review of the sample. `verdict`: the verdict of the gate (the rule that decides
+    by the reviewers' scores), which left the decision to the adjudicator."""
     if word.scores is None:
         return "adjudication_missing", word.missing or ""
     return None if adjudicated_verdict(word.scores, settings) else ("adjudicated_out", verdict.reason)

@@ -57,9 +57,9 @@ def by_domain(pool: Sequence[Record], shots: int, least: int = 0, taken: int = 0
     """Return the records that the prompts of each domain can show.
 
     If a domain has fewer than `least` records, it borrows records from similar domains until it has `least`. Each
-    prompt shows `shots` records. If a domain still has fewer, it is left out. `pool`: the records of all domains.
-    `taken`: the number of a domain's newest records whose keywords the prompts forbid. New samples must not repeat
-    these keywords.
+    prompt shows `shots` records. If a domain has fewer than `shots` records even after borrowing, it is left out.
+    `pool`: the records of all domains. New samples must not repeat the keywords of a domain's newest records. `taken`:
+    the number of these newest records.
     """
     found: dict[str, list[Record]] = {}
     for record in pool:

@@ -22,9 +22,9 @@ def draw_proposal(
     models: Sequence[str],
     settings: SynthesisSettings,
 ) -> Proposal:
-    """Return proposal number `index` of round `number`, with a domain, records and roles drawn at random. The random
-    draw depends only on the run's seed (`seed`), the round and the index. `domains`: the records that the prompts of
-    each domain can show."""
+    """Return a proposal (an attempt at a new sample), with a domain, records and roles drawn at random. `number`: the
+    number of the round. `index`: the number of the proposal in this round. The random draw depends only on these two
+    numbers and on the run's seed (`seed`). `domains`: the records that the prompts of each domain can show."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))

@@ -46,8 +46,8 @@ def instruction_passes(checks: Sequence[Check], settings: SynthesisSettings) -> 
 
 def composite(scores: Mapping[str, float], kind: str = "mean") -> Fraction:
     """Return the composite score of one review as an exact fraction. It combines all scores of the review into one.
-    `scores`: dimension -> score. `kind`: the setting `synthesis.composite`. It is "mean", "median", "min", or
-    "correctness", which takes this score alone."""
+    `scores`: dimension -> score. `kind`: the setting `synthesis.composite`. It is "mean", "median", "min" or
+    "correctness". With "correctness", the composite score is the score for correctness alone."""
     if kind == "correctness":
         return exact(scores["correctness"])
     if kind == "median":

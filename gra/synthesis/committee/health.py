@@ -164,9 +164,13 @@ class _Reviewer:
 def blind(found: Mapping[str, Any]) -> bool:
     """Return whether the reviewers seem unable to tell good samples from bad ones.
 
-    This is so if alpha's interval reaches down to 0, if alpha is undefined because all scores are the same, or if
-    `draw_share` exceeds one half. The result is False if fewer than 20 (ENOUGH) samples were reviewed. `found`: the
-    result of `Health.account`.
+    This is so in each of three cases:
+
+    - The 95 % interval of Krippendorff's alpha reaches down to 0.
+    - Alpha is undefined because all scores are the same.
+    - More than half of the variance of the samples' mean scores is due to the choice of reviewers (`draw_share`).
+
+    But the result is False if fewer than 20 (ENOUGH) samples were reviewed. `found`: the result of `Health.account`.
     """
     if found["samples"] < ENOUGH:
         return False

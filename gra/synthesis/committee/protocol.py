@@ -209,9 +209,9 @@ def gives_probabilities(model: str, rules: Rules, *, likelihood: bool = False) -
     """Test whether the server of `model` returns token probabilities, by asking one question. If `likelihood`
     is true, also test whether it tells the likelihood of a given text. Return the calls.
 
-    The questions are asked before all other calls of the run, so the run ends before it has paid for other calls. If
-    the server returns no probabilities, the backend raises an error that names the server. If it tells no likelihood,
-    ServerError is raised here.
+    These calls come before all other calls of the run. So if a test fails, the run ends before it has paid for other
+    calls. If the server returns no probabilities, the backend raises an error that names the server. If the server does
+    not tell the likelihood of a given text, this function raises ServerError.
     """
     caller = Caller(f"probabilities/{model}", rules)
     yield from caller.ask_yes_no("probabilities", [probability.Question("reviewer", model, probability.FIRST)])

@@ -7,8 +7,8 @@ import random
 
 
 def number(*names: object, bits: int = 63) -> int:
-    """Return an integer from 0 to 2^bits - 1 that depends only on the names. It is computed from the sha256 of the
-    joined names."""
+    """Return an integer from 0 to 2^bits - 1 that depends only on the arguments `names`, e.g. a seed and an id. It is
+    computed from the sha256 of the joined names."""
     digest = hashlib.sha256("\x1f".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits)
 

@@ -102,8 +102,8 @@ class ContaminationFilter:
 
 
 def build(settings: DecontaminateSettings, made: Path | None) -> ContaminationFilter:
-    """Read the benchmarks and return the filter that compares samples with them. The benchmarks are those that
-    `settings` name and those in the folder `made`. `made`: the folder of a step that made benchmarks (the input
+    """Read the benchmarks and return the filter that compares samples with them. The benchmarks are those
+    listed in `settings` and those in the folder `made`. `made`: the folder of a step that made benchmarks (the input
     `benchmarks`), or None. Raises ConfigError if a file cannot be read completely."""
     if not settings.enabled:
         return ContaminationFilter(settings, OFF)

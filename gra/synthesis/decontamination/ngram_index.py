@@ -237,8 +237,8 @@ class _Spans:
 
     def starts(self, n: int, longer: int | None, *, answers: bool) -> np.ndarray:
         """Return the positions at which n-grams of `n` words begin, in ascending order, as uint32. Only texts with at
-        least `n` and fewer than `longer` words are used. If `longer` is None, there is no upper limit. Questions are
-        always used, answers only if `answers` is true."""
+        least `n` words are used. If `longer` is not None, it is an upper limit: a text must have fewer words than this
+        number. Questions are always used, answers only if `answers` is true."""
         chosen = (self.lengths >= n) & (self.is_question | answers)
         if longer is not None:
             chosen &= self.lengths < longer

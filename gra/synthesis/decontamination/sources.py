@@ -101,9 +101,9 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
-    """Return the benchmark files to read, in a fixed order. They are the files and folders that `settings` name, and
-    the files in the folder `made`. `made`: the folder of a step that made benchmarks, or None. The list is empty if
-    there are no benchmark files."""
+    """Return the benchmark files to read, in a fixed order. They are the files listed in `settings`, the files in its
+    `data_dir`, and the files in the folder `made`. `made`: the folder of a step that made benchmarks, or None. The list
+    is empty if there are no benchmark files."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))
@@ -166,8 +166,9 @@ def unreadable(settings: DecontaminateSettings, made: Path | None) -> list[Probl
 
 
 def benchmark_files(settings: DecontaminateSettings) -> dict[str, Path]:
-    """Return the benchmark files that `settings` name, by config key. The result of a run depends on their content,
-    because it decides which samples are dropped. Files that a step of the experiment makes are not included."""
+    """Return the benchmark files to which `settings` refers, as a mapping from config key to path. The result of a run
+    depends on the content of these files, because this content decides which samples are dropped. Files that a step of
+    the experiment makes are not included."""
     if not settings.enabled:
         return {}
     return {

@@ -91,7 +91,7 @@ class TargetPool:
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
         """End the round: add the `chosen` candidates to the pool, and forget the others. `chosen`: the numbers of these
         candidates. `ids`: their ids in the pool. The cache of embeddings keeps the vectors of the chosen candidates,
-        because the maps of the data use them later."""
+        because they are used again later, to draw maps of the data set."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
         self._embedder.keep([self._texts[i] for i in chosen])

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 def short(key: str) -> int:
     """Return the first 64 bits of a key (a hash of a request). The table of recorded keys in memory holds only these
-    bits. If two keys agree in them, a journal may be searched in vain. This costs time, but causes no error."""
+    bits. If two keys have the same first 64 bits, a journal may be searched for a reply that it does not have. This
+    costs time, but causes no error."""
     return int(key[:16], 16)
 
 
@@ -43,8 +44,9 @@ def keys(connection: sqlite3.Connection) -> Iterator[int]:
 
 
 class Elsewhere:
-    """Finds recorded replies in the journals of other runs, at `paths`. If several journals have a reply to the same
-    request, the first journal counts. Raises StoreError or sqlite3.Error if a journal cannot be read."""
+    """Finds recorded replies in the journals of other runs. A journal is the database in which a run records its calls.
+    `paths`: the files of the journals. If several journals have a reply to the same request, the first journal counts.
+    Raises StoreError or sqlite3.Error if a journal cannot be read."""
 
     def __init__(self, paths: Sequence[Path]):
         self._paths = tuple(paths)

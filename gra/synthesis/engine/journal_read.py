@@ -37,8 +37,9 @@ def connect_other(path: Path) -> sqlite3.Connection | None:
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading. In the returned connection, the table `calls` also has the newest calls, which are
-    still in the tail files. Raises StoreError if the journal cannot be read."""
+    """Open a journal for reading. In the returned connection, the table `calls` also has the newest calls. They
+    are not yet in the database, but in two files beside it (the tail files). Raises StoreError if the journal cannot be
+    read."""
     try:
         beside = tail.read(path)  # read before the database, to which a row can move in the meantime
         connection = databases.connect_readonly(path)

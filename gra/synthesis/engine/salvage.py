@@ -26,9 +26,9 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
     rows of its write-ahead log, in the order in which they were written.
 
     If several rows have the same key, the last of them is the newest. The caller must check each row, because rows of
-    outdated pages are also yielded, and rows of other tables that have the same number of columns. The table's first
-    column is its row id, in whose place SQLite stores NULL, so the first value of each row is None. `columns`: the
-    number of columns of the wanted table. Raises OSError if the files cannot be read.
+    outdated pages are also yielded, and rows of other tables that have the same number of columns. The first value of
+    each row is None. The reason is that the first column of the wanted table is the row id, and SQLite stores NULL in
+    this column. `columns`: the number of columns of the wanted table. Raises OSError if the files cannot be read.
     """
     log = path.with_name(f"{path.name}-wal")
     frames = list(_frames(log))
@@ -56,8 +56,8 @@ def rows(path: Path, columns: int) -> Iterator[tuple[Any, ...]]:
 
 
 def log_damaged(path: Path) -> bool:
-    """Return whether the write-ahead log at `path` is damaged. It is if SQLite will ignore one of its commits, because
-    the checksum of this commit or of an earlier page in the log is wrong.
+    """Return whether the write-ahead log at `path` is damaged. It is damaged if SQLite will ignore one of its
+    commits, because the checksum of this commit or of an earlier page in the log is wrong.
 
     A log that ends in the middle of a commit, as after a kill, does not count as damaged. Source:
     https://www.sqlite.org/fileformat.html, section 4.2.

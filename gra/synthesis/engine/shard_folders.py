@@ -66,8 +66,8 @@ def pinned(folder: Path) -> int | None:
 
 
 def finished(folder: Path, number: int, output: Path) -> Path | None:
-    """Return a finished folder that already has the results of round `number`, so that this round need not be run. None
-    if there is no such folder.
+    """Return a finished folder that already has the results of a round, so that this round need not be run. `number`:
+    the number of the round. Return None if there is no such folder.
 
     The result is the data folder of the whole run. If the whole run is not finished, the result is the folder of the
     first finished merge of this or a later round. `folder`: the folder OUTPUT.shards. `output`: the caller's own

@@ -45,9 +45,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
     """Return how many proposals all shards of a round prepare together, at most `limit`.
 
-    In the first round, the number is FIRST_ROUND times the number of samples `wanted`. In a later round, it is SPARE
-    times the number of proposals of the previous round. `last`: the previous round's entry in `rounds` of stats.json.
-    It is None in the first round.
+    `wanted`: the number of samples that the round needs. In the first round, the result is FIRST_ROUND times this
+    number. In a later round, it is SPARE times the number of proposals of the previous round. `last`: the
+    previous round's entry in `rounds` of stats.json. It is None in the first round.
     """
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))

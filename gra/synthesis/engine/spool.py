@@ -30,9 +30,9 @@ _OPEN: WeakSet[Spool] = WeakSet()  # all spools of this process
 
 
 def clear(folder: Path) -> None:
-    """Close and delete all spools in `folder`, then delete the folder if it exists. The spools are closed first because
-    NFS only renames an open file that is deleted. The folder would then not be empty and could not be deleted. Raises
-    OSError."""
+    """Close and delete all spools (temporary files of outcomes) in `folder`, then delete the folder if it exists. The
+    spools are closed first because of NFS. If a file is deleted while it is open, NFS only renames it. The folder would
+    then not be empty and could not be deleted. Raises OSError."""
     for spool in list(_OPEN):
         if folder in spool.path.parents:
             spool.remove()

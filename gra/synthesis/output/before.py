@@ -70,8 +70,8 @@ def own_flops(stats: Mapping[str, Any]) -> float | None:
 
 
 def all_tokens(account: Mapping[str, Any] | None) -> int | None:
-    """Return the number of all tokens in `account`, in and out together. None if a server did not report its tokens, or
-    if `account` is None. `account`: a cost, as `before` returns it."""
+    """Return the number of all tokens in `account`, input and output together. Return None if a server did not report
+    its tokens, or if `account` is None. `account`: a cost, as `before` returns it."""
     if account is None:
         return None
     sides = [use.get(side) for roles in account["tokens"].values() for use in roles.values() for side in ("in", "out")]

@@ -77,7 +77,8 @@ def _short(value: Any) -> Any:
 
 
 def reviewers(health: Mapping[str, Any], plain: Any) -> list[str]:
-    """Return the card's table with one line for each reviewer, e.g. with its mean score. [] if nothing was reviewed.
+    """Return the lines of the data card's table of reviewers. The table has one row for each reviewer, e.g. with its
+    mean score. The result is [] if nothing was reviewed.
     `plain`: a function that escapes a name for Markdown."""
     found: Mapping[str, Any] = health.get("reviewers") or {}
     if not found:

@@ -38,8 +38,9 @@ def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> di
     in billions of parameters.
 
     The sums of tokens and FLOPs leave out calls whose tokens the server did not report. `unknown_calls` counts these
-    calls. If the server reported no tokens for any call of a model in some role, every sum of tokens or FLOPs that
-    includes these calls is None. A sum of FLOPs is also None if it includes a model of unknown size.
+    calls. For a model in a role, it can happen that the server reported the tokens of none of the calls. Then every
+    sum of tokens or FLOPs that includes these calls is None. A sum of FLOPs is also None if it includes a model of
+    unknown size.
     """
     entries = [
         (

@@ -42,9 +42,9 @@ def write_dataset(
     """Write the files of a data folder, each one completely or not at all. Raises StoreError if two samples have the
     same id, and OSError if a file cannot be written.
 
-    If `kept` or `rejected` is a list, it is sorted by round and index first. Any other iterable (outcomes on disk) is
-    written in its own order, without loading all of it into memory. `decision`: a text for the column `decision` of all
-    kept samples. If it is None, each sample has its own decision there.
+    If `kept` or `rejected` is a list, it is first sorted by round and then by index. Any other iterable (outcomes on
+    disk) is written in its own order, without loading all of it into memory. `decision`: the text that the column
+    `decision` has for all kept samples. If it is None, the column has the decision of each sample.
     """
     ids: set[str] = set()
     rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))

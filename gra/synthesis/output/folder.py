@@ -31,8 +31,8 @@ PRIVATE: Any = {
 
 @dataclass(frozen=True)
 class Material:
-    """What the statistics and the data folder need besides the result of the run. `words`: values for the data card
-    that replace the usual ones (fields of `CardInfo`). Only the stage `refine` sets them."""
+    """The values from which, together with the result of the run, the statistics and the data folder are made. `words`:
+    values for the data card that replace the usual ones (fields of `CardInfo`). Only the stage `refine` sets them."""
 
     config: SynthesisConfig
     rules: Rules

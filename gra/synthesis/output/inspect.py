@@ -76,8 +76,10 @@ def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
     """Return the data folders among `paths` without repetitions, and an error message for each path that cannot be
     used.
 
-    If `paths` is a single file or a single folder without data, this is an error. Several paths probably come from a
-    shell pattern. Files and folders without data among them are left out, with a note on standard error.
+    If a path does not exist, its working folder (with the suffix .partial) is used. If that does not exist either, this
+    is an error. A path to a file, or to a folder without data, is also an error if it is the only path. If there are
+    several paths, they probably come from a shell pattern, so such a path is skipped, with a note on standard error. If
+    no path remains, this is an error too.
     """
     folders: list[Path] = []
     faults: list[str] = []

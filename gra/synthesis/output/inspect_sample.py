@@ -17,8 +17,8 @@ from gra.wellformed import printable
 
 def sample_life(folder: Path, sample: str) -> dict[str, Any]:
     """Return all that the folder holds about a sample, as a dict with the keys `record` and `calls`. `record` is the
-    sample's row of train.parquet or rejected.parquet, or None if it has no row. `calls` are its calls in the journal,
-    oldest first.
+    sample's row of train.parquet or rejected.parquet, or None if it has no row. `calls` are the model calls that were
+    made for the sample, oldest first. They come from the journal, the run's database of model calls.
 
     Raises StoreError if the folder has neither a row nor a call of this sample. The message names some samples that the
     folder has.

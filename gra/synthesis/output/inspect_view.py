@@ -29,9 +29,9 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
 
 @dataclass(frozen=True)
 class View:
-    """The samples that the browser lists, and their order. `rows`: all samples. `search`: words that a listed sample
-    must contain. `fate`: one of FATES, which says whether all samples are listed, only kept ones or only dropped ones.
-    `order`: one of ORDERS, by which the listed samples are sorted."""
+    """The samples that the terminal browser of `gra inspect` lists, and their order. `rows`: all samples. `search`:
+    words that a listed sample must contain. `fate`: one of FATES. It says whether all samples are listed, only kept
+    ones or only dropped ones. `order`: one of ORDERS, by which the listed samples are sorted."""
 
     rows: Sequence[Row]
     search: str = ""
@@ -59,16 +59,16 @@ class View:
         return replace(self, order=_after(tuple(ORDERS), self.order))
 
     def status(self, shown: int) -> str:
-        """Return the status line of the browser. It gives the number of listed samples (`shown`), the number of all
-        samples, the filter, the order and the search words."""
+        """Return the status line of the terminal browser, which lists samples. It gives the number of listed samples
+        (`shown`), the number of all samples, the filter, the order and the search words."""
         return f"{shown:,} of {len(self.rows):,} samples; {self.fate}; {self.order}" + (
             f"; with {self.search!r}" if self.search else ""
         )
 
 
 def fate_of(row: Row) -> str:
-    """Return the text for the column of decisions. For a kept sample, this is its decision (accepted, adjudicated or
-    unreviewed). For a dropped sample, it is the reason why it was dropped."""
+    """Return the text that a sample has in the list's column `decision`. For a kept sample, this is its decision
+    (accepted, adjudicated or unreviewed). For a dropped sample, it is the reason why it was dropped."""
     return str((row.get("decision") if row["kept"] else row.get("reason")) or "-")
 
 

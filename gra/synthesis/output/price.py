@@ -55,9 +55,10 @@ _REVIEWER = ("check", "review")
 
 @dataclass(frozen=True)
 class Known:
-    """Figures of an earlier run, from which a new run is estimated. `source`: the name of the earlier run's folder.
-    `calls`: for each step, its calls per proposal. `tokens`: for each step, its tokens (in, out) per call. A step
-    without a known figure is left out. `proposals`: the proposals per kept sample, or None if this is unknown."""
+    """Numbers measured in an earlier run, from which the cost of a new run is estimated. `source`: the name of the
+    earlier run's folder. `calls`: for each step, its calls per proposal. `tokens`: for each step, its input and output
+    tokens per call. A step for which the number is unknown is left out. `proposals`: the proposals per kept sample, or
+    None if this is unknown."""
 
     source: str
     calls: dict[str, float]
@@ -80,9 +81,9 @@ class Price:
 
 
 def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
-    """Return the figures of an earlier run, or None if no folder qualifies. They come from the first folder whose
-    journal has at least 20 proposals and only calls of models in `models`. Other models, such as simulated ones, write
-    texts of other lengths, so their figures would be misleading."""
+    """Return the numbers measured in an earlier run, or None if no folder qualifies. They come from the first folder
+    whose journal (database of model calls) has at least 20 proposals and only calls of models in `models`. Other
+    models, such as simulated ones, write texts of other lengths, so their numbers would be misleading."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
@@ -109,8 +110,8 @@ def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
 
 def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlier: Known | None = None) -> Price:
     """Return the expected calls and tokens of a synthesis. `models`: the names of the models that can take part.
-    `seeds`: the number of seeds to annotate. `earlier`: the figures of an earlier run, which replace general
-    assumptions. Pure."""
+    `seeds`: the number of seeds to annotate. `earlier`: the numbers measured in an earlier run. They replace general
+    assumptions. This function is pure."""
     samples = settings.rounds * settings.samples_per_round
     usual = PROPOSALS if settings.review else PROPOSALS_UNREVIEWED
     if earlier is not None and earlier.proposals is not None:
@@ -135,9 +136,9 @@ def price(settings: SynthesisSettings, models: Sequence[str], seeds: int, earlie
 
 
 def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path], own: Path | None = None) -> Outlook:
-    """Return the estimate for a synthesis as text and figures. `seeds`: the number of seeds. If it is None, the number
-    is unknown, and seeds.limit is used instead. `earlier`: the folders of earlier runs. `own`: the working folder of
-    this run, if it exists. Calls that are recorded there need not be made again."""
+    """Return the estimated cost of a synthesis, both as text and as numbers. `seeds`: the number of seeds. If it is
+    None, the number is unknown, and seeds.limit is used instead. `earlier`: the folders of earlier runs. `own`: the
+    working folder of this run, if it exists. Calls that are recorded there need not be made again."""
     settings, limit, columns = config.synthesis, config.seeds.limit, config.seeds.columns
     used = min(n for n in (limit, seeds, 10**9) if n is not None)
     unknown = limit is None and seeds is None
@@ -168,8 +169,9 @@ def outlook(config: SynthesisConfig, seeds: int | None, earlier: Sequence[Path],
 
 
 def of_probe(config: SynthesisConfig, calls: float, own: Path | None) -> Outlook:
-    """Return the estimate for a probe as text and figures. Every call is assumed to have as many tokens as a review.
-    `calls`: the number of calls per model. `own`: the probe's working folder, if it exists."""
+    """Return the estimated cost of a probe (a test of the pool's models as reviewers), both as text and as numbers.
+    Every call is assumed to have as many tokens as a review. `calls`: the number of calls per model. `own`: the probe's
+    working folder, if it exists."""
     models = config.pool.names
     into, out = tokens_of(config.synthesis, "review")
     total = calls * len(models)
@@ -188,9 +190,10 @@ def cost_of(
 ) -> Cost:
     """Return the cost of a stage, computed from its expected calls and tokens.
 
-    `tokens`: for each model, its tokens in and out together. `parameters`: the size of each model in billions of
-    parameters. If a size is None, the cost is marked `unsized` and its FLOPs are 0. `calls`, `tokens_out`: the total
-    numbers of calls and of tokens out. The journal's size is estimated from these totals.
+    `tokens`: for each model, the sum of its input and output tokens. `parameters`: the size of each model in billions
+    of parameters. If a size is None, the field `unsized` of the cost is true and its FLOPs are 0. `calls`,
+    `tokens_out`: the total numbers of calls and of output tokens. The size of the journal (the database of model calls)
+    is estimated from these totals.
     """
     sizes = {model: parameters.get(model) for model in tokens}
     unsized = None in sizes.values()

@@ -15,8 +15,9 @@ RESULT = "probe.json"
 
 
 def read_probe(folder: Path | None) -> dict[str, Any] | None:
-    """Return the content of probe.json in `folder`. Return None if `folder` is None or the probe was off. Raises
-    StoreError if the file is not the result of a probe."""
+    """Return the content of probe.json, which the stage `probe` (a test of the committee before the run) writes into
+    `folder`. Return None if `folder` is None or the probe was switched off. Raises StoreError if the file is not the
+    result of a probe."""
     if folder is None:
         return None
     path = folder / RESULT

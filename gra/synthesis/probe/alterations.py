@@ -65,9 +65,9 @@ def truncated(response: str, rng: random.Random) -> str | None:
 
 
 def changed(response: str, rng: random.Random) -> str | None:
-    """Return the answer with one operator or number changed. If the answer is code that has an operator, an operator is
-    changed. Otherwise, the last number is changed, where numbers of list items do not count. Return None if the answer
-    has neither."""
+    """Return the answer `response` with one operator or number changed. If the answer is code that has an operator, an
+    operator is changed. Otherwise, the last number in the text is changed. The numbers before the items of a numbered
+    list are never changed. Return None if the answer has neither an operator nor a number to change."""
     signs = list(_OPERATOR.finditer(response)) if _CODE.search(response) else []
     if signs:
         mark = rng.choice(signs)

@@ -56,8 +56,8 @@ def share(
     between 0 and 1, and usually 0 or 1.
 
     `questions`: the question to which each value belongs. If it is None, each value belongs to a different question.
-    Values of the same question are correlated, so the interval is computed for the effective number of independent
-    items (`worth`), not for the number of values.
+    Values of the same question are correlated. So the interval is computed for the effective number of independent
+    items, which the function `worth` returns, not for the number of values.
     """
     if len(values) == 0:
         return None

@@ -34,10 +34,11 @@ class GateTrust:
     """How well the gate (the committee's decision) tells right answers from wrong ones.
 
     `sens`: the proportion of right answers that the gate accepts. `spec`: the proportion of wrong answers that it
-    refuses. `trusted`: both proportions with their effective numbers of items. `taken`: the proportion of all answers
-    that it accepts. `right_of_taken`: the proportion of the accepted answers that are right. `on_policy`: whether
-    models of the pool wrote the answers. If False, the answers are right answers from the data, and wrong ones that a
-    rule made from them. Such answers are easier to judge, so all figures are then optimistic.
+    refuses. `trusted`: the same two proportions, each with the effective number of items on which it was measured.
+    `taken`: the proportion of all answers that the gate accepts. `right_of_taken`: the proportion of the accepted
+    answers that are right. `on_policy`: whether models of the pool (the models that a run can use) wrote the answers.
+    If it is False, the answers are right answers from the data, and wrong answers that a rule made from right ones.
+    Such answers are easier to judge, so all figures are then optimistic.
     """
 
     sens: Estimate
@@ -87,8 +88,8 @@ def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: Synthe
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """Return the committees that a run can draw (`roles.assign`) for an answer of the model `author`, at most MOST of
-    them. If `author` is None, no model of the pool wrote the answer."""
+    """Return the committees that a run can draw for an answer of the model `author` (see `roles.assign`). At most
+    `MOST` committees are returned. If `author` is None, no model of the pool wrote the answer."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])

@@ -33,9 +33,9 @@ _LONGEST = 4000  # maximum characters of a text that is shown
 
 @dataclass(frozen=True)
 class Item:
-    """An answer that the models of a probe judge. `kind`: how the answer was made, as in the list above. `question`:
-    the id of its question. Several items can have the same question. `author`: the model that wrote the answer, or None
-    if no model of the pool did."""
+    """An answer that the models of a probe judge. `kind`: how the answer was made, such as "right", "truncated" or
+    "on-policy". The docstring of this module explains all kinds. `question`: the id of its question. Several items can
+    have the same question. `author`: the model that wrote the answer, or None if no model of the pool did."""
 
     id: str
     kind: str

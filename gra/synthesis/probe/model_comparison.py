@@ -18,9 +18,9 @@ LEAST = 10  # minimum items for a difference or a correlation
 
 
 def severity(model: str, scores: Table) -> Estimate | None:
-    """Return by how many points `model` scores lower than the mean of the other models, on average over the items. A
-    model above 0 is harsh, a model below 0 is lenient, as in the health of a run (health.py). Return None if there are
-    too few items."""
+    """Return by how many points `model` scores lower than the mean of the other models, on average over the items. If
+    the number is above 0, the model is harsh. If it is below 0, the model is lenient. The statistics that a run reports
+    about its reviewers (health.py) use the same sign. Return None if there are too few items."""
     others = [name for name in scores if name != model]
     gaps = [
         fmean(seen) - score
@@ -97,8 +97,8 @@ def independent(count: int, correlations: Sequence[float]) -> float | None:
 
 
 def generators(items: Sequence[Item]) -> dict[str, dict[str, Estimate | None]]:
-    """Return the proportion of right answers for each model that answered questions. It is given for all domains
-    together ("all") and for each domain."""
+    """Return, for each model that answered questions, the proportion of its answers that are right. The proportion is
+    given for all domains together (under the key "all") and for each domain."""
     found: dict[str, dict[str, Estimate | None]] = {}
     for author in dict.fromkeys(item.author for item in items if item.author is not None):
         own = [item for item in items if item.author == author]

@@ -30,8 +30,8 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Trust:
-    """The sensitivity or the specificity of a test, as measured on items. `n`: the effective number of these items,
-    which can be fractional."""
+    """The sensitivity or the specificity of a test. `n`: the effective number of the items on which it was measured.
+    This number can be fractional."""
 
     value: float
     n: float
@@ -41,8 +41,8 @@ def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
     """Return the estimated proportion of right items among all judged items. `judged`: the number of judged items.
-    `taken`: how many of them the test accepted. Return None if there are no items or if sens + spec <= 1. Raises
-    ValueError if `taken` is not in 0..`judged`."""
+    `taken`: how many of them the test accepted. `sens`, `spec`: the test's sensitivity and specificity. Return None if
+    there are no items or if sens + spec <= 1. Raises ValueError if `taken` is below 0 or above `judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 

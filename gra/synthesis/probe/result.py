@@ -26,8 +26,8 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Qualification:
-    """The result of a probe. `words`: the verdict in sentences. `faults`: the reasons not to run this committee. The
-    list is empty if there are none."""
+    """The result of a probe. `words`: the verdict on the committee, as sentences. `faults`: the reasons not to run this
+    committee. The list is empty if there is no such reason."""
 
     reviewers: dict[str, Reviewer]
     generators: dict[str, dict[str, Estimate | None]]
@@ -83,10 +83,10 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """Return the content of probe.json. For each model it has the figures of reviewer.py, and three figures of
+    """Return the content of probe.json. For each model it has the figures of the class `Reviewer`, and three figures of
     model_comparison.py: `severity`, `preference` and `own_share_right` (the proportion of its own answers that are
-    right). Each estimate has the form {value, low, high, n}, with a 95 % interval from `low` to `high`. It is None if
-    it is undefined."""
+    right). Each estimate has the form {value, low, high, n}, with a 95 % interval from `low` to `high`. An estimate
+    that is undefined is None."""
     gate = found.gate
     return {
         "version": FORMAT,
@@ -119,14 +119,15 @@ def data(found: Qualification) -> dict[str, Any]:
 
 def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) -> dict[str, Any] | None:
     """Return the estimated proportions of right samples among the reviewed and among the accepted samples of a finished
-    run, with intervals. Return None if the probe did not measure the gate, or if nothing was reviewed.
+    run, with intervals. Return None if the probe did not measure the gate (the committee's decision), or if nothing was
+    reviewed.
 
     `probe`: the content of probe.json. `accepted`, `reviewed`: how many samples the run accepted and how many it
     reviewed.
 
-    The value `basis` of the result says on which answers the probe measured the gate: on answers of the pool's models
-    ("on-policy"), or on answers made by rule ("rule-made"). In the second case the estimate is optimistic. A proportion
-    is None if the gate separates right from wrong no better than chance.
+    The value `basis` of the result says on which answers the probe measured the gate: on answers that the pool's models
+    wrote ("on-policy"), or on right answers and wrong ones that a rule made from them ("rule-made"). In the second case
+    the estimate is optimistic. A proportion is None if the gate separates right from wrong no better than chance.
     """
     gate = probe.get("gate")
     if gate is None or reviewed <= 0:

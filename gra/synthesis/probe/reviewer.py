@@ -74,11 +74,11 @@ def assess(
 
     `given`: for each item's id, the scores that the model gave, or None if its verdict is unusable. An item that the
     model did not review has no entry. `tau`: the score from which an answer counts as accepted. `own`: whether the
-    scores that the model gave its own answers count. If False, these scores only serve to describe how the model uses
-    the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the number of models
-    compared, for the Bonferroni correction. `calibrated`: whether the run maps scores before it compares them with
-    `tau`. The figures are those of the scores as given, and the verdict in words then leaves out what they say of
-    `tau`.
+    scores that the model gave to its own answers count. If it is False, these scores only serve to describe how the
+    model uses the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the number of
+    models compared, for the Bonferroni correction. `calibrated`: whether the run maps scores to a common scale before
+    it compares them with `tau`. Even then, all figures except `false_accepts_calibrated` are computed from the unmapped
+    scores. But the verdict in words then omits the figures that depend on `tau`.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]
@@ -124,7 +124,7 @@ def assess(
 
 def in_words(found: Reviewer, tau: float | None) -> list[str]:
     """Return the verdict as sentences, the most important first. `tau`: the score from which an answer counts as
-    accepted; None if the scores as given are not compared with it."""
+    accepted. It is None if the run compares only calibrated scores with this threshold."""
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:

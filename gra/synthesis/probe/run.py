@@ -34,9 +34,10 @@ ASIDE = 0.25  # of the seeds with answers, the share that is reserved for the re
 
 @dataclass
 class Findings:
-    """What the calls of a probe returned. `judged`: for each model and each item's id, the scores by dimension, or None
-    if the verdict is unusable. `unanswered`: for each model, how many of its answers to known questions are unusable.
-    `traffic`: the number of calls and the time waited for them, in this process only."""
+    """The results of a probe's calls. `judged`: for each model and each item's id, the scores by dimension, or None if
+    the verdict is unusable. `unanswered`: for each model, how many of its answers to known questions are unusable.
+    `traffic`: the number of calls, and the time that was spent waiting for them. Both cover this process only, not an
+    earlier one that was interrupted."""
 
     items: list[Item]
     judged: dict[str, dict[str, Scores | None]]
@@ -82,11 +83,13 @@ async def ask(
 def set_aside(
     seeds: Sequence[Seed], known: Sequence[Known], settings: SynthesisSettings, seed: int
 ) -> tuple[Shelf, list[Seed], list[Known]]:
-    """Take some seeds as examples for the reviewers' prompts. Return the examples, the other seeds, and the questions
-    of `known` that are not among the examples. The probe's items are made from these other seeds and questions.
+    """Take some seeds as examples for the reviewers' prompts. Return these examples, the other seeds, and the questions
+    of `known` that are not among the examples. The probe's items are made from the other seeds and the returned
+    questions.
 
-    With synthesis.scoring=probability, about a quarter of the seeds with answers become examples. Their ids decide
-    which. With any other scoring, or with synthesis.questions=likelihood, reviews show no examples, so no seed is taken.
+    With synthesis.scoring=probability, about a quarter of the seeds with answers become examples. The seeds' ids
+    determine which seeds these are. With any other scoring, or with synthesis.questions=likelihood, reviews show no
+    examples, so no seed is taken.
     """
     if settings.scoring != "probability" or settings.questions == "likelihood":
         return shelf_for(settings, seed, ()), list(seeds), list(known)

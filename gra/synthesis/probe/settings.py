@@ -64,8 +64,8 @@ class ProbeSettings(Settings):
 
 
 def mode(settings: SynthesisSettings, *, simulated: bool) -> Mode:
-    """Return the value of `synthesis.probe`, or its default if it is not set. The default is "off" for simulated pools
-    and "warn" for all others."""
+    """Return the value of the setting `synthesis.probe`, or its default if it is not set. The default is "off" if the
+    models of the pool are simulated, and "warn" otherwise."""
     return settings.probe or ("off" if simulated else "warn")
 
 
@@ -87,8 +87,8 @@ def load_sources(settings: ProbeSettings, seeds: Sequence[Seed]) -> list[Known]:
 
 
 def source_named(spec: Mapping[str, Any], place: int) -> Source:
-    """Return the function that the key `_target_` of the source `spec` names. `place`: the source's index in
-    `probe.sources`. Raises ConfigError if the function cannot be imported."""
+    """Return the function whose dotted path is the value `_target_` of the source `spec`. `place`: the source's index
+    in `probe.sources`, for the error message. Raises ConfigError if the function cannot be imported."""
     key, name = f"probe.sources.{place}._target_", str(spec.get("_target_") or "")
     try:
         module, function = module_of(name)

@@ -109,8 +109,8 @@ def outlook(
 
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return the problems outside the config: unusable seeds, and models that no server lists. If the probe is off, the
-    list is empty."""
+    """Return the problems that lie outside the config: unusable seeds, and models that no server lists. If the probe is
+    off, the list is empty."""
     settings, _ = parse(SynthesisSettings, config.get("synthesis"))
     if settings is None or _mode(settings, config) == "off":
         return []

@@ -17,8 +17,8 @@ EQUAL = 0.8  # a reviewer with at least this share does not distinguish dimensio
 
 @dataclass
 class Verdicts:
-    """Counts of the scores that one reviewer gave. They need little memory, because scores are rounded to 0.01, so
-    there are only 1,001 different ones from 0 to 10."""
+    """Counts how often a reviewer gave each score. The counts need little memory: scores are rounded to 0.01, so there
+    are only 1,001 different scores from 0 to 10."""
 
     scores: Counter[float] = field(default_factory=Counter)
     several: int = 0
@@ -39,6 +39,6 @@ class Verdicts:
 
     @property
     def equal(self) -> float | None:
-        """The proportion of reviews that give all dimensions the same score. Only reviews with scores for several
+        """The proportion of reviews that give the same score to all dimensions. Only reviews that score several
         dimensions count. The value is None if there is no such review."""
         return self.all_same / self.several if self.several else None

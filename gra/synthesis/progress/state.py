@@ -46,8 +46,8 @@ class Rates:
 
 
 class Window:
-    """Computes rates over the last `seconds` seconds. With the method `look`, the caller regularly records the totals
-    since the start of the run."""
+    """Computes rates over the last `seconds` seconds. The caller regularly calls the method `look`, which records the
+    totals since the start of the run."""
 
     def __init__(self, seconds: float = WINDOW_S):
         self._seconds = seconds
@@ -98,8 +98,8 @@ class Funnel:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All numbers of the progress display at one moment. `need`: how many items the stage must finish before it ends.
-    In a round, these items are accepted proposals."""
+    """All numbers of the progress display at one moment. `need`: how many items must be finished before the stage can
+    end. If the stage is a round, these items are accepted proposals."""
 
     stage: str
     round: int | None

@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Shows the progress of a run, which `state` counts. It receives the reports of the round loop (it is a `Listener`)
-    and is a context manager. A separate thread updates the display.
+    """Shows the progress of a run, with the counts of the object `state`. The class is a context manager. It is also a
+    `Listener`, so the round loop reports to it. A separate thread updates the display.
 
     `folder`: the folder in which status.json is written, or None if it is not written. `console`: the console that
     shows the panel. The default is standard error, if it is a terminal.

@@ -132,9 +132,9 @@ def demonstrates(edition: str | None = None) -> bool:
 
 
 def render(step: str, edition: str | None = None, **values: Any) -> tuple[dict[str, str], ...]:
-    """Return the chat messages that are sent for `step`. `values`: the template's variables. If the prompt has blocks
-    for demonstrations, each record of the variable `demonstrations` becomes two messages. Raises jinja2.UndefinedError
-    if a value that the prompt needs is missing."""
+    """Return the chat messages that are sent for `step`. `edition`: the name of a set of prompts. `values`: the
+    template's variables. If the prompt has blocks for demonstrations, each record of the variable `demonstrations`
+    becomes two messages. Raises jinja2.UndefinedError if a value that the prompt needs is missing."""
     template = compiled(step, edition)
     context = template.new_context(values)
     messages: list[dict[str, str]] = []
@@ -174,8 +174,9 @@ def built_in(edition: str | None = None) -> tuple[Record, ...]:
 
 
 def source_path(name: str, edition: str | None = None) -> Path:
-    """Return the path of a file of an edition. `name`: the file's name, or the name of a step, which stands for the
-    file of its prompt. If the user's own folder has the file, this folder takes precedence."""
+    """Return the path of a file of an edition (a set of prompts). `name`: the file's name, or the name of a step. If it
+    is a step, the path of its prompt is returned. If the user's own folder of prompts has the file, the path leads to
+    that folder."""
     file = name if "." in name else f"{name}.jinja"
     places = [folder / file for folder in (*_folders(edition), _HERE / "turns")]
     return next((place for place in places if place.is_file()), places[0])
@@ -183,16 +184,16 @@ def source_path(name: str, edition: str | None = None) -> Path:
 
 def sources(edition: str | None = None, more: Sequence[str] = ()) -> dict[str, Path]:
     """Return the paths of all files that determine the messages, as {name: path}. They are the prompts of all steps of
-    a synthesis, the prompts of the steps in `more`, and the files that several prompts share. `more`: steps that a
-    synthesis does not have."""
+    a synthesis, the prompts of the steps in `more`, and the files that several prompts share. `more`: steps that are
+    not part of a synthesis."""
     classic = _HERE / "classic" in _folders(edition)
     shared = [] if classic else ["_rubric.jinja", "examples.json", *(f"domains/{_file_of(d)}" for d in DOMAINS)]
     return {name: source_path(name, edition) for name in (*STEPS, *more, *shared)}
 
 
 def digest(edition: str | None = None, more: Sequence[str] = ()) -> str:
-    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: steps that a synthesis does not have,
-    as for `sources`."""
+    """Return the sha256 (hex) of the prompts in use, for the data card. `more`: steps that are not part of a synthesis,
+    but whose prompts are included in the hash."""
     whole = hashlib.sha256()
     for name, path in sources(edition, more).items():
         whole.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -55,8 +55,8 @@ class InstructionCheck(Judgement):
 
 
 class ResponseReview(Judgement):
-    """The reply to `review.jinja` and `adjudicate.jinja` in the edition `classic`. It has written feedback, then six
-    integers from 0 to 10."""
+    """The reply to the prompts `review.jinja` and `adjudicate.jinja` of the edition `classic` (one of the two built-in
+    sets of prompts). The reply has written feedback, then six integers from 0 to 10."""
 
     strengths: Comment
     weaknesses: Comment
@@ -78,14 +78,14 @@ class AnalysedCheck(Judgement):
 
     @property
     def comment(self) -> str:
-        """The text of `analysis`, under the name that this text has in the edition `classic`. So callers can use one
-        name for both editions."""
+        """The text of the field `analysis`. The edition `classic` (the other set of prompts) calls this text `comment`,
+        so callers can use this name for both editions."""
         return self.analysis
 
 
 class WeighedReview(Judgement):
-    """The reply to `review.jinja` and `adjudicate.jinja` in the edition `turns`. It has weaknesses, then strengths, and
-    the scores last."""
+    """The reply to the prompts `review.jinja` and `adjudicate.jinja` of the edition `turns` (one of the two built-in
+    sets of prompts). The reply has weaknesses, then strengths, and the scores last."""
 
     weaknesses: Brief
     strengths: Brief
@@ -137,8 +137,8 @@ _REVIEWS = ("review", "adjudicate")
 
 
 def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_Form] | None:
-    """Return the form (a pydantic model) of a reply to `step`, or None if the reply is free text. `style`: how replies
-    to the prompt are read (prompts.Style). `solve`: the setting `synthesis.solve`."""
+    """Return the pydantic model into which a reply to `step` is parsed, or None if the reply is free text. `style`: how
+    replies to the prompt are read (prompts.Style). `solve`: the setting `synthesis.solve`."""
     if style == "classic":
         return FORMS.get(step)
     return SolvedReview if solve and step in _REVIEWS else _SECOND.get(step)
@@ -146,8 +146,8 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
-    """Return the JSON schema that is sent for `step`, or None if no form is expected of the reply. The schema requires
-    all fields, in the order in which the model must write them, and allows no others. The result is cached, so do not
+    """Return the JSON schema that is sent for `step`, or None if the reply is plain text. The schema requires all
+    fields, in the order in which the model must write them, and allows no others. The result is cached, so do not
     modify it."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:

@@ -28,7 +28,7 @@ def calls_of(
     refine: RefineSettings, settings: SynthesisSettings, records: int, *, annotated: bool = False
 ) -> dict[str, float]:
     """Return the expected number of calls of each step. It is assumed that all records are refined, and that
-    `refine.answers` responses are written and judged for each record. Pure.
+    `refine.answers` responses are written and judged for each record. This function is pure.
 
     `records`: the number of records. `annotated`: whether the records already have a domain.
     """
@@ -56,9 +56,9 @@ def outlook(
     *,
     annotated: bool,
 ) -> Outlook:
-    """Return the estimate for refining a data set, as text and figures. `records`: the number of records, or None if it
-    is unknown. `own`: the working folder of this run, if it exists. `annotated`: whether the records already have a
-    domain."""
+    """Return the estimated cost of refining a data set, both as text and as numbers. `records`: the number of records,
+    or None if it is unknown. `own`: the working folder of this run, if it exists. `annotated`: whether the records
+    already have a domain."""
     if records is None and refine.samples is None:
         return Outlook(["price: unknown, since an earlier step makes the records"])
     least = refine.samples if records is None else records

@@ -25,8 +25,8 @@ class Refinery:
     models and the replies.
 
     `folder`: where outcomes are stored during the run. `sample_filter`: a function that is called with each accepted
-    sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that counts the
-    reviewers' statistics. Pass one to read these statistics during the run.
+    sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that collects the
+    statistics of the reviewers. A caller that wants to read them during the run passes its own object.
     """
 
     def __init__(
@@ -46,8 +46,9 @@ class Refinery:
         self._shelf = shelf_for(rules.settings, rules.seed, [])  # built-in examples only, because records are judged
 
     async def run(self, seeds: Sequence[Seed]) -> Synthesis:
-        """Refine the records and return the result. If fewer samples were kept than `refine.samples` asks for, `short`
-        of the result is [1], the number of the only round."""
+        """Refine the records and return the result. A data set is refined in a single round, number 1. If fewer samples
+        were kept than `refine.samples` asks for, the result's field `short` (the list of rounds with too few samples)
+        is [1]."""
         asked = await first_questions(self._engine, self._rules, self._models)
         self._listener.heard(asked)
         wanted = len(seeds) if self._settings.samples is None else self._settings.samples

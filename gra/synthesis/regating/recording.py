@@ -113,8 +113,8 @@ class Silent:
 
 
 class InThread:
-    """A `TargetPool` (the deduplication) in this process that searches for duplicates in a thread. So the search does
-    not block the event loop."""
+    """Wraps a `TargetPool` (the deduplication) of this process, and runs its search for duplicates in a thread. So the
+    search does not block the event loop."""
 
     def __init__(self, pool: TargetPool):
         self._pool = pool
@@ -128,8 +128,8 @@ class InThread:
 @dataclass
 class Recording:
     """What the replay of a recorded run collects. `proposals`: for each round, the outcomes of its proposals before
-    decontamination and deduplication. `added`: for each round, the records that it added to the pool of records.
-    `result`: the kept and dropped samples."""
+    decontamination and deduplication. `added`: for each round, the records that the round added to the pool of records,
+    from which later prompts take examples. `result`: the kept and dropped samples."""
 
     proposals: list[Spool] = field(default_factory=list)
     added: list[list[Record]] = field(default_factory=list)

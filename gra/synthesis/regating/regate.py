@@ -76,9 +76,9 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
-    """Return the outcome that a recorded proposal has with other `settings`, which come from `settings_of`. Only the
-    first `settings.reviewers` of the recorded reviewers count, because a run with this number of reviewers would draw
-    exactly these."""
+    """Return the outcome that a recorded proposal has with other `settings`, which come from `settings_of`. If
+    `settings` have fewer reviewers than the recorded run, only the first of the recorded reviewers count, because a run
+    with this smaller number would draw exactly these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(

@@ -102,9 +102,10 @@ def each_warning_once() -> Iterator[None]:
 
 
 def combinations(words: Sequence[str]) -> list[Arm]:
-    """Return an arm for every combination of the values in `words`. Each word has the form `KEY=VALUE[,VALUE ...]`, and
-    an arm is a dict with one value for each key. Without words, return one arm without changes. Raises ConfigError if a
-    word does not have this form."""
+    """Return an arm (a set of changed settings) for every combination of the values in `words`. Each word is a
+    command-line argument of the form `KEY=VALUE[,VALUE ...]`, and an arm is a dict with one value for each key. If
+    there are no words, the result is a single arm without changes. Raises ConfigError if a word does not have this
+    form."""
     import yaml
 
     problems, axes = [], {}

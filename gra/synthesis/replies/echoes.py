@@ -31,10 +31,11 @@ def echoes(
     hidden: Iterable[str] = (),
     least: int = 1,
 ) -> bool:
-    """Return whether `text` is a piece of the conversation (see `pieces`), or begins like a user turn (see `lead`).
+    """Return whether `text` repeats a piece of the conversation (a whole message, a line or a sentence, see `pieces`),
+    or begins with the same words as a user message (see `lead`).
 
-    `filled`: texts that were filled into the template of a turn. `hidden`: texts whose lines a reply may repeat, such
-    as the instruction that it answers. `least`: the number of words from which a text can count as a piece.
+    `filled`: texts that were filled into the template of a message. `hidden`: texts whose lines a reply may repeat,
+    such as the instruction that it answers. `least`: the minimum number of words of a repeated piece.
     """
     turns = [(turn, turn["content"].casefold()) for turn in conversation]
     texts, masked = {_unlabelled(text), text}, _Masked(hidden)
@@ -56,8 +57,9 @@ def echoes(
 
 
 def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
-    """Return whether some piece of the conversation (see `pieces`) begins with the words of `text`. If `text` has fewer
-    than `least` words, the result is False. `hidden`: texts whose lines a reply may repeat."""
+    """Return whether a piece of the conversation (a whole message, a line or a sentence, see `pieces`) begins with the
+    words of `text`. If `text` has fewer than `least` words, the result is False. `hidden`: texts whose lines a reply
+    may repeat."""
     if len(mine := words(text)) < least:
         return False
     masked = _Masked(hidden)
@@ -66,9 +68,9 @@ def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden:
 
 
 def may_hold(folded: str, parts: Iterable[str]) -> bool:
-    """Return whether a text may contain all the words `parts`. `folded`: the casefolded text. If the result is False,
-    the text certainly lacks one of the words. If it is True, a word may still occur only inside a longer word. This
-    check is much faster than splitting the text into words."""
+    """Return whether a text may contain all the words in the argument `parts`. `folded`: the text after `str.casefold`.
+    If the result is False, the text certainly lacks one of the words. If it is True, a word may still occur only inside
+    a longer word. This check is much faster than splitting the text into words."""
     return all(map(folded.__contains__, parts))
 
 
@@ -111,8 +113,9 @@ def _flat(text: str) -> str:
 
 @lru_cache(64)
 def pieces(turn: str) -> frozenset[tuple[str, ...]]:
-    """Return the pieces of a turn, each as a tuple of words. They are the turn, its lines and their sentences, each
-    with and without its label ("Task: ...") and tags."""
+    """Return the pieces of a turn (a message of the chat), each as a tuple of words. The pieces are the whole turn,
+    each of its lines, and each sentence of a line. Each piece is included both with and without its label ("Task: ...")
+    and tags."""
     texts = {turn}
     for line in turn.splitlines():
         bare = _TAG.sub(" ", line)
@@ -122,9 +125,9 @@ def pieces(turn: str) -> frozenset[tuple[str, ...]]:
 
 
 def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of the turn's first sentence, up to the first text that was filled in. `filled`: the texts that
-    were filled in. If one of them occurs several times in the turn, its last occurrence counts, because a keyword can
-    also be a word of the template's own sentence."""
+    """Return the words of the first sentence of a turn (a message of the chat), up to the first text that was filled
+    into its template. `filled`: the texts that were filled in. If one of them occurs several times in the turn, its
+    last occurrence counts, because a keyword can also be a word of the template's own sentence."""
     places = [place for part in filled if (place := turn.rfind(part)) != -1]
     own = turn[: min(places, default=len(turn))]
     return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])

@@ -41,8 +41,8 @@ _NOTHING = re.compile(
 
 
 class Read(NamedTuple):
-    """What was read from a reply. `form`: the parsed form, or None if there is a fault. `fault`: the fault in a few
-    words, or None. `notes`: remarks for the statistics (backslashes restored, unexpected fields)."""
+    """What was read from a reply. `form`: the reply as a pydantic object, or None if there is a fault. `fault`: the
+    fault in a few words, or None. `notes`: remarks for the statistics (backslashes restored, unexpected fields)."""
 
     form: BaseModel | None
     fault: str | None
@@ -65,8 +65,9 @@ def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
 
 
 def parse(reply: Reply, form: type[BaseModel], thoughts: bool = True) -> tuple[BaseModel | None, str | None]:
-    """Return the reply parsed as `form`, and None. If the reply has a fault, return None and the fault in a few words.
-    `thoughts`: whether reasoning before the answer is removed first."""
+    """Parse a reply into the pydantic model `form`. Return the pair (parsed object, None). If the reply has a fault,
+    return (None, fault), where the fault is described in a few words. `thoughts`: whether reasoning before the answer
+    is removed first."""
     answer = answer_in(reply, thoughts)
     if answer.fault is not None:
         return None, answer.fault

@@ -48,8 +48,8 @@ _SECOND = re.compile(r"\n\s*(?:2[.):]|\(2\))\s+")
 
 
 def plain_form(step: str, text: str, values: Mapping[str, Any]) -> Read:
-    """Turn the plain text `text` of a reply into the form of `step`, and return the form or the fault. `values`: the
-    values that were filled into the prompt."""
+    """Turn the plain text `text` of a reply into the pydantic object that is expected for `step`. Return this object,
+    or the fault if that fails. `values`: the values that were filled into the prompt."""
     if _is_form(text):
         found = form_in(text, _FORMS[step])
         return Read(found.form, found.fault, (*found.notes, "a form in place of plain text"))

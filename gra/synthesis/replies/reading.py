@@ -43,8 +43,8 @@ FAULTS = {
 
 
 class Reading(NamedTuple):
-    """What `read` found in a reply. `value`: the parsed form of the reply, or its text if the step has no form. It is
-    None if there is a `fault`. `notes`: what was unusual about the reply."""
+    """The result of the function `read`, which reads a model's reply. `value`: the reply as a pydantic object, or its
+    text if the step expects free text. It is None if there is a `fault`. `notes`: what was unusual about the reply."""
 
     value: BaseModel | str | None
     fault: str | None

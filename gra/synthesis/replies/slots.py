@@ -25,8 +25,8 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 def unfilled_slot(response: str, instruction: str) -> str | None:
-    """Return the first slot in the response, where slots in code do not count. Return None if there is no slot, or if
-    the instruction asks for slots."""
+    """Return the first slot in the response: a placeholder that the reader has to fill in, such as "[Your Name]". Slots
+    in code are ignored. Return None if there is no slot, or if the instruction asks for slots."""
     if _WANTED.search(instruction):
         return None
     for found in _SLOT.finditer(_CODE.sub(" ", response)):

@@ -106,9 +106,9 @@ class _Shown:
 
     def unlike(self, text: str) -> bool:
         """Return True only if `text` is certainly not a copy of the prompt, a record or a demonstration. This quick
-        check settles nearly all replies. It searches the shown texts for each single word of `text`. A copied sequence
-        can only consist of words that are found. So the number of words in unbroken sequences of at least NGRAM found
-        words is an upper limit on the number of copied words."""
+        check settles nearly all replies. It looks up each single word of `text` in the texts that were shown to the
+        model. Only a sequence of at least NGRAM consecutive words that all occur there can be copied. So the number of
+        words in such sequences is an upper limit on the number of copied words."""
         known = bytes(map(self._folded.__contains__, mine := words(text)))
         most = sum(len(run) for run in known.split(b"\0") if len(run) >= NGRAM) if _RUN in known else 0
         return not all(known) and most / len(mine) <= most_covered(mine)

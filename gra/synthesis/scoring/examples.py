@@ -79,9 +79,10 @@ NONE = Examples()
 
 
 class Shelf:
-    """Keeps the records from which examples are drawn. For each domain, these are the SHELF records whose ids have the
-    smallest hashes, so the order of the argument `records` does not matter. If `records` is None, no examples are
-    given. This is so if reviewers write their scores as text."""
+    """Keeps the records from which the examples in reviewers' prompts are drawn. For each domain, it keeps as many
+    records as the constant SHELF says: those whose ids have the smallest hashes. So the order of the argument `records`
+    does not matter. If `records` is None, no examples are given. Callers pass None if reviewers write their scores as
+    text."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None

@@ -46,9 +46,9 @@ QUESTIONS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Question:
-    """What a judge is asked. `role`: the judge's role, e.g. `reviewer-1`. `messages`: the chat, which ends with the
-    question. `forced`: a response, or empty. If it is a response, the judge writes nothing. The likelihood that it
-    gives to this response as the next message of the chat is measured in place of an answer."""
+    """A question to a judge. `role`: the judge's role, e.g. `reviewer-1`. `messages`: the chat, which ends with the
+    question. `forced`: a response, or "". If it is a response, the judge does not write an answer. Instead, the
+    likelihood of this response as the next message of the chat is measured under the judge's model."""
 
     role: str
     model: str

@@ -31,8 +31,9 @@ Scales = Mapping[str, Knots]  # model -> its map
 
 
 def calibrated(review: Review, scales: Scales) -> Review:
-    """Return the review with its score on the common scale. If the review has no scores, or if `scales` has no map for
-    its model, return it unchanged."""
+    """Return the review with its score mapped to the common scale, on which the scores of different models are
+    comparable. `scales`: the calibration map of each model. If the review has no scores, or if there is no map for its
+    model, the review is returned unchanged."""
     knots = scales.get(review.model)
     if knots is None or review.scores is None:
         return review

@@ -85,8 +85,8 @@ def fold(name: object) -> str:
 
 
 def suggest(record: Any, key: str = "seeds.columns") -> str:
-    """Return Hydra overrides that the user can type to map the columns of `record`; "" if no column fits. The names of
-    these columns are not known, so their values decide.
+    """Return Hydra overrides that the user can type to map the columns of `record`; "" if no column fits. The project
+    does not recognise the names of these columns, so the columns are selected by their values.
 
     If a column holds a chat, the first such column is mapped. Otherwise the first two text columns are mapped to
     instruction and response. If some text columns hold several words, columns that hold a single word, e.g. a ticket
@@ -149,10 +149,10 @@ def ambiguous(
     """Return the error for a record in which several columns may hold the same part of a seed. Its message contains
     overrides that choose one column.
 
-    `what`: the name of this part, which is "the instruction", "the response", "the input" or "the chat". `answers`: the
-    columns that may hold the response. `one`: the columns that may hold the part `what`. But if `what` is "the
-    response", `one` lists the columns that may hold the instruction. `instructions`: the instruction column, needed
-    only if `what` is "the input".
+    `what`: the name of this part, which is "the instruction", "the response", "the input" or "the chat". `one`: the
+    columns that may hold this part. There is one exception: if `what` is "the response", `one` lists the columns that
+    may hold the instruction. `answers`: the columns that may hold the response. `instructions`: the instruction column,
+    needed only if `what` is "the input".
     """
     many = answers if what == "the response" else one
     if what == "the chat":

@@ -129,8 +129,8 @@ def recognise(record: Any) -> Shape | None:
     """Return how to read records with the same columns as `record`. Return None if the names of the columns are not
     known.
 
-    Raises ColumnFault if several columns may hold the same part of a seed. The error's message contains the override to
-    type.
+    Raises ColumnFault if several columns may hold the same part of a seed. The error's message proposes a Hydra
+    override with which the user chooses one of them.
     """
     if not isinstance(record, dict) or not record:
         return None

@@ -27,7 +27,8 @@ def rows(
     handle: IO[bytes], path: Path, knows: Callable[[dict[str, Any]], bool], encoding: str = "UTF-8"
 ) -> Iterator[Raw]:
     """Yield a record for each row after the header. A record maps the column names to texts, or says why the row cannot
-    be read. Its place is the number of the row's first line. Raises SeedError if the header cannot be read.
+    be read. The record's attribute `place` says on which line of the file the row begins. Raises SeedError if the
+    header cannot be read.
 
     `knows`: a function that returns whether the names of a record's columns are known. It helps to find the delimiter.
     `encoding`: the encoding of the file, for messages.

@@ -58,9 +58,9 @@ def is_json(line: bytes) -> bool:
 
 
 def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
-    """Yield the values of a file with one JSON value per line. If a line is not JSON, its fault is yielded in place of
-    a value. `handle`: the file as a stream in UTF-8. `encoding`: the encoding in which the file was written, for
-    messages."""
+    """Yield the values of a file with one JSON value per line. Each value is yielded in a Raw record. If a line is not
+    JSON, the record has no value, and its attribute `fault` says what is wrong. `handle`: the file as a stream in
+    UTF-8. `encoding`: the encoding in which the file was written, for messages."""
     number = 0
     while line := handle.readline(MAX_LINE + 1):
         number += 1
@@ -89,10 +89,11 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
 
 
 def documents(handle: IO[bytes], path: Path, encoding: str = "UTF-8") -> Iterator[Raw]:
-    """Yield the elements of a JSON array, or JSON values that follow one another. Their places are "record 1", "record
-    2" and so on.
+    """Yield the elements of a JSON array, or JSON values that follow one another. Each value is yielded in a Raw
+    record, whose attribute `place` is "record 1", "record 2" and so on.
 
-    If reading can resume after a syntax error, the error is yielded in place of a value. Otherwise SeedError is raised.
+    If reading can resume after a syntax error, a record with the error in `fault` is yielded instead of a value.
+    Otherwise SeedError is raised.
     """
     text = Window(handle, path, encoding)
     number = 0

@@ -26,8 +26,8 @@ _PLACES = 5
 
 @dataclass
 class Faults:
-    """Counts bad records by reason, and keeps the first few places for each reason. Reasons that differ only in numbers
-    count as one reason."""
+    """Counts bad records by reason, and keeps for each reason where the first few of these records stand, e.g. "line
+    7". Reasons that differ only in numbers count as one reason."""
 
     groups: dict[str, tuple[str, Counter[str], list[str]]] = field(default_factory=dict)
     total: int = 0
@@ -47,8 +47,9 @@ class Faults:
             places.append(place)
 
     def listed(self, most: int = 10) -> list[str]:
-        """Return up to `most` lines, one for each of the commonest reasons. A line has the form "12 x REASON: line 1,
-        line 2, ...". If there are more reasons, one last line counts the other reasons and their records."""
+        """Return up to `most` lines, one for each of the commonest reasons why records were bad. A line has the form
+        "12 x REASON: line 1, line 2, ...". If there are more reasons, one last line counts the other reasons and their
+        records."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
@@ -60,8 +61,8 @@ class Faults:
         return found
 
     def override(self, key: str = "seeds.columns") -> str:
-        """Return a column map that the user can type. It is made from the columns of the first record with a column
-        fault. Return "" if no record had one."""
+        """Return a proposal for a column map, as an override that the user can type. It is made from the columns of the
+        first record in which a column was missing, unknown or ambiguous. Return "" if there was no such record."""
         return suggest(self.example, key) if self.of_columns else ""
 
 
@@ -84,8 +85,8 @@ class Reading:
         self._main: Shape | None = None
 
     def fields(self) -> Iterator[tuple[str, Fields | str]]:
-        """Yield (place, fields) for every seed and (place, reason) for every bad record. Raises SeedError if the source cannot be
-        read."""
+        """Yield (place, content) for every seed, and (place, reason) for every bad record. The place is a text such as
+        "line 7", and the reason says why the record is bad. Raises SeedError if the source cannot be read."""
         for raw in self._records():
             if raw.fault is not None:
                 yield raw.place, self._bad(raw.place, raw.fault)
@@ -105,10 +106,9 @@ class Reading:
                 yield f"{raw.place}: {fields.part}" if fields.part else raw.place, fields
 
     def label(self) -> str | None:
-        """Return a text that says how the records were read, for the log and the data card. Records
-        with the same columns form a group. The text gives the columns of the largest group, then those of up to three
-        others. Return None if no record was
-            read."""
+        """Return a text that says how the records were read, for the log and the data card. Records with the same
+        columns form a group. The text gives the columns of the largest group, then those of up to three others. Return
+        None if no record was read."""
         ranked = self.labels.most_common()
         others = "; ".join(f"{label} in {n:,}" for label, n in ranked[1:4])
         return (ranked[0][0] + (f"; also {others}" if others else "")) if ranked else None

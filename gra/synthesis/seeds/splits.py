@@ -44,9 +44,9 @@ def split_of(path: str) -> str | None:
 
 
 def choose_split(names: Sequence[str], wanted: str, add_note: Callable[[str], None]) -> str:
-    """Return which of the splits `names` to read. It is the split `wanted` if there is one. If there is only one split,
-    it is that one, whatever its name is. `add_note` gets a message about the choice. Raises BadRecord if there are
-    several splits and none of them is `wanted`."""
+    """Return the name of the split to read, which is one of `names`. It is `wanted` if there is a split of this name.
+    If there is only one split, it is that one, whatever its name is. `add_note` gets a message about the choice. Raises
+    BadRecord if there are several splits and none of them has the name `wanted`."""
     known = {_SPLIT_OF.get(name.lower(), name): name for name in names}
     shown = [printable(name[:60]) for name in names[:20]]
     chosen = wanted if wanted in names else known.get(wanted, names[0] if len(names) == 1 else None)

@@ -14,8 +14,8 @@ _NO_INPUT = MISSING | {"noinput", "no input", "n/a", "not applicable"}  # Alpaca
 
 
 class BadRecord(ValueError):
-    """Raised for a record that cannot be used as a seed. The message is the reason. A caller that knows where the
-    record stands catches this error."""
+    """Raised for a record that cannot be used as a seed. The message is the reason. This error is caught by a caller
+    that knows the record's position in its source."""
 
 
 class ColumnFault(BadRecord):

@@ -115,7 +115,8 @@ def chat(record: Any, column: str) -> list[Fields]:
     column `column` of the record, or it is the record itself. Consecutive turns of the same speaker are joined.
 
     The seed's field `dropped` says whether a system prompt, turns before the question or turns after the answer were
-    left out. Raises BadRecord if the chat has no question with an answer, or if either needs a tool or an image.
+    left out. Raises BadRecord if the chat has no question with an answer, or if the question or the answer needs a tool
+    or an image.
     """
     value = record if isinstance(record, list) else record.get(column) if isinstance(record, dict) else None
     if value is None and not (isinstance(record, dict) and column in record):

@@ -35,10 +35,12 @@ class TaskFilter:
 
     @cached_property
     def account(self) -> dict[str, Any]:
-        """How many labels the filter has, and, by cross-validation, how well it tells tasks from other texts.
+        """The number of labels that the filter was trained on, and how well it tells tasks from other texts in a
+        cross-validation.
 
-        `auc`: the probability that a task scores higher than another text. `tasks_pass`, `others_pass`: the share of each that
-        passes. All three are missing if the labels are too alike for a cross-validation.
+        `auc`: the probability that a task scores higher than another text. `tasks_pass`: the share of the tasks that
+        pass the filter. `others_pass`: the share of the other texts that pass. These three keys are missing if the
+        labels are too alike for a cross-validation.
         """
         from sklearn.metrics import roc_auc_score
 
@@ -66,11 +68,12 @@ class TaskFilter:
 
 
 def cross_validated(labelled: Labelled) -> dict[str, float] | None:
-    """Return {instruction: probability of being a task}, tasks first, each judged by a classifier that has not learned it. None if
-    the instructions begin in fewer than `PARTS` ways.
+    """Return {text: probability of being a task}. The texts labelled as tasks come first. Each probability comes from a
+    classifier that was not trained on this text. Return None if the texts have fewer than `PARTS` different beginnings
+    (first three words).
 
-    Instructions with the same first three words are in the same part, so that none is judged by a classifier that has
-    learned another one of its kind.
+    Texts with the same first three words are in the same fold of the cross-validation. A text is therefore never judged
+    by a classifier that was trained on a text with the same beginning.
     """
     from sklearn.model_selection import GroupKFold, cross_val_predict
 

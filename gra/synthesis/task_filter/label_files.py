@@ -26,8 +26,8 @@ LONGEST = 4000  # characters of an instruction that count
 
 @dataclass(frozen=True)
 class Labelled:
-    """Instructions that are tasks, and texts that are none. Each text occurs once. `skipped`: reason -> number of lines
-    or texts that were left out."""
+    """Texts that were labelled as tasks (`tasks`), and texts that were labelled as no tasks (`others`). Each text
+    occurs once. `skipped`: reason -> number of lines or texts that were left out."""
 
     tasks: tuple[str, ...]
     others: tuple[str, ...]
@@ -39,10 +39,10 @@ class Labelled:
 
 def read_labels(paths: Sequence[str]) -> Labelled:
     """Return the labelled instructions of all files. A line without a usable label is skipped and counted, and so is a
-    text with different labels. The order of files and lines does not matter.
+    text that has both labels. The order of files and lines does not matter.
 
-    Raises ConfigError that names each file that cannot be read, or if fewer than `FEWEST` tasks or other texts are
-    left.
+    Raises ConfigError if a file cannot be read, or if fewer than `FEWEST` tasks or fewer than `FEWEST` other texts are
+    left. The error names each file that cannot be read.
     """
     skipped: Counter[str] = Counter()
     found: dict[str, set[bool]] = {}
