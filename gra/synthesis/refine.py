@@ -47,7 +47,7 @@ from gra.synthesis.refining.run import Refinery
 from gra.synthesis.refining.settings import WITHOUT_EFFECT, RefineSettings, committee
 from gra.synthesis.refining.source import data_folder, source
 from gra.synthesis.rounds import Synthesis
-from gra.synthesis.run_rules import rules_of
+from gra.synthesis.run_rules import describe_filter, rules_of
 from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSettings, load_seeds, report_bad, seed_files, warn_of_foreign_seeds
@@ -61,7 +61,7 @@ ADDED_LATER = {
     **SEEDS_ADDED_LATER,
     "synthesis.slots": "keep",
     "synthesis.checkers": None,
-    "synthesis.task_threshold": SynthesisSettings.model_fields["task_threshold"].default,
+    "synthesis.task_threshold": 0.85,
 }
 NOT_HASHED = (
     *(*identity.NOT_HASHED, "synthesis.prompts", "synthesis.task_labels", "synthesis.decontaminate.data_dir"),
@@ -174,6 +174,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     warn_of_foreign_seeds(given.seeds, inputs.get("seeds"), given.pool.settings.simulated)
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal holds all that is needed
     rules = rules_of(given, inputs.get("probe"))
+    describe_filter(rules.tasks)
     with closing(filter.build(settings.decontaminate, inputs.get("benchmarks"))) as against:
         try:
             result, traffic, simulated = event_loop.run(_refine(given, refine, rules, seeds.seeds, against, output))

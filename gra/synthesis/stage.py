@@ -47,7 +47,7 @@ from gra.synthesis.probe import after_run
 from gra.synthesis.progress.state import State
 from gra.synthesis.progress.terminal import Progress
 from gra.synthesis.rounds import Committee, Synthesis
-from gra.synthesis.run_rules import rules_of
+from gra.synthesis.run_rules import describe_filter, rules_of
 from gra.synthesis.seed_only import ADDED_LATER as SEEDS_ADDED_LATER
 from gra.synthesis.seeds import trial
 from gra.synthesis.seeds.load import SeedSet, SeedSettings, load_seeds, report_bad, seed_files, warn_of_foreign_seeds
@@ -64,7 +64,7 @@ ADDED_LATER = {
     "synthesis.composite": "mean",
     "synthesis.slots": "keep",
     "synthesis.checkers": None,
-    "synthesis.task_threshold": SynthesisSettings.model_fields["task_threshold"].default,
+    "synthesis.task_threshold": 0.85,
     **SEEDS_ADDED_LATER,
 }
 # Where models are served does not change their replies. Prompts, labels and benchmarks are hashed by content, not by name.
@@ -177,6 +177,7 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     shutil.rmtree(output / SPOOL, ignore_errors=True)  # left by a killed run; the journal holds all that is needed
     probe = after_run.read_probe(inputs.get("probe"))
     rules = rules_of(given, inputs.get("probe"))
+    describe_filter(rules.tasks)
     with closing(filter.build(given.synthesis.decontaminate, inputs.get("benchmarks"))) as against:
         return _make(given, rules, inputs.get("seeds"), seeds, against, probe, output, start)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from gra.errors import ConfigError, Problem
 from gra.models.base import Reply, Request
 from gra.synthesis import prompts
+from gra.synthesis.committee.decisions import InstructionFilter
 from gra.synthesis.committee.randomness import number
 from gra.synthesis.committee.records import CallRecord, Outcome
 from gra.synthesis.prompts.schemas import json_schema
@@ -23,7 +24,6 @@ from gra.synthesis.replies.reading import Reading, read
 from gra.synthesis.scoring import probability, yes_no
 from gra.synthesis.scoring.scales import Scales
 from gra.synthesis.settings import SynthesisSettings, decoding_of
-from gra.synthesis.task_filter.classifier import TaskFilter
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Rules:
     served: Mapping[str, str] = field(default_factory=dict)
     thoughts: bool = True
     scales: Scales = field(default_factory=dict)
-    tasks: TaskFilter | None = None
+    tasks: InstructionFilter | None = None
 
     @cached_property
     def styles(self) -> dict[str, prompts.Style]:

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Protocol
 
 from gra.synthesis.committee.gate import Gate, adjudicated_verdict, gate, instruction_passes
 from gra.synthesis.committee.records import Check, Outcome, Review
 from gra.synthesis.settings import SynthesisSettings
-from gra.synthesis.task_filter.classifier import TaskFilter
 
 Drop = tuple[str, str]  # reason and detail
 
 
-def of_classifier(draft: Outcome, tasks: TaskFilter | None) -> Drop | None:
+class InstructionFilter(Protocol):
+    """Rejects instructions without a model (gra/synthesis/task_filter)."""
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """How the filter decides and how good it is, for stats.json."""
+
+    def fault(self, instruction: str) -> str | None:
+        """Return why the instruction is rejected, or None if it passes."""
+
+
+def of_classifier(draft: Outcome, tasks: InstructionFilter | None) -> Drop | None:
     """Return (the reason, details) if the classifier `tasks` finds that the instruction is probably no task. None if
     the instruction passes, or if there is no classifier."""
     fault = None if tasks is None else tasks.fault(draft.instruction)

@@ -50,7 +50,10 @@ def nothing_kept(result: Synthesis, output: Path, stats: Mapping[str, Any]) -> s
 def _remedy(result: Synthesis) -> str:
     """Return what to do about the most frequent reason for drops."""
     reasons = Counter(o.reason for o in result.rejected)
-    if reasons and reasons.most_common(1)[0][0] in JUDGED:
+    most = reasons.most_common(1)[0][0] if reasons else ""
+    if most == "unlikely_task":
+        return "the classifier of synthesis.task_labels passes nothing: lower synthesis.task_threshold, or label more instructions"
+    if most in JUDGED:
         return (
             "the committee passes nothing: `gra probe` shows whether its models can judge; small models judge better with "
             "synthesis.scoring=probability and synthesis.calibrate=probe, and more proposals (synthesis.max_proposals) or a "

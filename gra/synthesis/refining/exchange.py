@@ -56,6 +56,8 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
         instruction=seed.instruction,
         summary=seed.summary or None,
     )
+    if (drop := of_classifier(draft, rules.tasks)) is not None:
+        return (_ended(draft, drop, ()),)
     annotation: tuple[CallRecord, ...] = ()
     if not seed.domain and needs_domain(settings, rules.settings):
         record, fault, annotation = yield from annotate_seed(seed, task.roles.annotator, rules)
@@ -63,8 +65,6 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
             return (replace(draft, reason="annotation_missing", detail=fault or "", calls=annotation),)
         draft = replace(draft, domain=record.domain, keywords=record.keywords, summary=record.summary)
     examples = shelf.examples(NUMBER, draft.domain)
-    if (drop := of_classifier(draft, rules.tasks)) is not None:
-        return (_ended(draft, drop, annotation),)
     if rules.settings.review and settings.check:
         draft, drop = yield from check_instruction(caller, draft, examples)
         if drop is not None:

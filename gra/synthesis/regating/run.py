@@ -25,10 +25,11 @@ from gra.synthesis.output.folder import Material
 from gra.synthesis.probe import after_run
 from gra.synthesis.regating.arm import Arm, Undecided
 from gra.synthesis.regating.recorded import recorded, recorded_inputs, recorded_synthesis
+from gra.synthesis.regating.recorded_filter import recorded_filter
 from gra.synthesis.regating.recording import InThread, Recorder, Recording, Replies, Silent, same_rows
 from gra.synthesis.regating.regate import settings_of
 from gra.synthesis.rounds import Synthesis
-from gra.synthesis.run_rules import rules_of
+from gra.synthesis.run_rules import rules_with
 from gra.synthesis.seeds.load import load_seeds
 
 log = logging.getLogger("gra.synthesis")
@@ -68,7 +69,7 @@ class RecordedRun:
         shutil.rmtree(self._work, ignore_errors=True)  # left by a killed run
         self._stack.callback(spool.clear, self._work)
         seeds = load_seeds(config.seeds, config.seed, self._inputs.get("seeds"))
-        rules = rules_of(config, self._inputs.get("probe"))
+        rules = rules_with(config, self._inputs.get("probe"), recorded_filter(self.folder, settings))
         try:
             against = filter.build(settings.decontaminate, self._inputs.get("benchmarks"))
             self._stack.callback(against.close)

@@ -20,7 +20,7 @@ from gra.paths import located
 
 KEY = "synthesis.task_labels"
 FEWEST = 20  # of tasks, and of other texts
-LONGEST_LINE = 1 << 20  # characters; the rest of a longer line is read as a line that is no JSON
+LONGEST_LINE = 1 << 20  # bytes; longer lines are skipped
 LONGEST = 4000  # characters of an instruction that count
 
 
@@ -64,8 +64,11 @@ def read_labels(paths: Sequence[str]) -> Labelled:
     tasks = tuple(sorted(text for text, labels in found.items() if labels == {True}))
     others = tuple(sorted(text for text, labels in found.items() if labels == {False}))
     if min(len(tasks), len(others)) < FEWEST:
-        what = f"{len(tasks)} tasks and {len(others)} other texts; a filter needs {FEWEST} of each"
-        raise ConfigError([Problem(KEY, what, "label more instructions (gra blind), or set it to null")])
+        left_out = "".join(f"; skipped: {count} x {reason}" for reason, count in sorted(skipped.items()) if count)
+        what = f"{len(tasks)} tasks and {len(others)} other texts; a classifier needs {FEWEST} of each{left_out}"
+        raise ConfigError(
+            [Problem(KEY, what, "label more instructions (gra blind; one JSON object per line), or set it to null")]
+        )
     return Labelled(tasks, others, {reason: count for reason, count in sorted(skipped.items()) if count})
 
 
@@ -88,16 +91,22 @@ def _lines(path: Path, skipped: Counter[str]) -> list[tuple[str, bool]]:
     found = []
     with open_maybe_gzip(path) as file:
         while line := file.readline(LONGEST_LINE):
-            if not line.strip():
+            if not line.endswith(b"\n") and len(line) == LONGEST_LINE:
+                while (more := file.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
+                    pass
+                skipped["a line of more than 1 MiB"] += 1
                 continue
-            row = _json(line.decode("utf-8"))
-            text = row.get("instruction") if isinstance(row, dict) else None
-            if not isinstance(text, str) or not text.strip():
+            text = line.decode("utf-8").removeprefix("\ufeff").strip()  # some editors begin a file with U+FEFF
+            if not text:
+                continue
+            row = _json(text)
+            instruction = row.get("instruction") if isinstance(row, dict) else None
+            if not isinstance(instruction, str) or not instruction.strip():
                 skipped["no JSON object with an instruction"] += 1
             elif not isinstance(row.get("task"), bool):
                 skipped["no label"] += 1
             else:
-                found.append((text.strip()[:LONGEST], row["task"]))
+                found.append((instruction.strip()[:LONGEST], row["task"]))
     return found
 
 

@@ -37,8 +37,18 @@ def test_the_same_labels_give_the_same_probabilities(packaged: TaskFilter) -> No
         assert again.probability(text) == packaged.probability(text)
 
 
-def test_no_figure_is_made_up_where_labels_are_too_alike_to_test() -> None:
-    alike = Labelled(tuple(f"Write a poem {n}" for n in range(20)), tuple(f"It is a {n}" for n in range(20)))
+ONE_KIND = tuple(f"Write a poem about {n}" for n in range(20))
+MANY_KINDS = tuple(f"{word} is there {n}" for n, word in enumerate("a b c d e f g h i j k l m n o p q r s t".split()))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "others"),
+    [(ONE_KIND, tuple(f"It is a {n}" for n in range(20))), (ONE_KIND, MANY_KINDS), (MANY_KINDS, ONE_KIND)],
+)
+def test_no_figure_is_made_up_where_labels_are_too_alike_to_test(
+    tasks: tuple[str, ...], others: tuple[str, ...]
+) -> None:
+    alike = Labelled(tasks, others)
     account = TaskFilter(alike, 0.5).account
     assert "auc" not in account
     assert "too few kinds to test it" in sentence(account)
@@ -48,3 +58,14 @@ def test_the_sentence_says_what_was_learned_and_how_good_it_is(packaged: TaskFil
     said = sentence(packaged.account)
     assert "286 instructions labelled as tasks and 129 labelled as none" in said
     assert f"(AUC {packaged.account['auc']:.2f})" in said
+
+
+def test_labels_in_a_script_without_spaces_can_be_learned() -> None:
+    signs = [chr(0x4E00 + n) for n in range(60)]
+    tasks, others = (
+        tuple(f"{sign}{end}" for sign in signs[part : part + 30]) for part, end in ((0, "写诗"), (30, "是书"))
+    )
+    judge = TaskFilter(Labelled(tasks, others), 0.5)
+    assert judge.fault("龙写诗") is None
+    assert judge.fault("龙是书") is not None
+    assert "auc" in judge.account

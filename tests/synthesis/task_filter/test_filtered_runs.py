@@ -12,15 +12,18 @@ import pytest
 from scripted import RECORDS, ROLES, good_reply
 from test_synthesis_app import data_bytes
 
-from gra.errors import ConfigError
+from gra.chain.execution.runner import run_in_folder
+from gra.chain.stage import load_stage
+from gra.errors import ConfigError, SynthesisError
 from gra.fileio import sha256_file
 from gra.models.base import Reply
 from gra.simulation import world_stage
 from gra.synthesis import refine, stage
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import Proposal, propose
-from gra.synthesis.engine.journal_read import read_calls
+from gra.synthesis.engine.journal_read import read_calls, read_samples
 from gra.synthesis.probe import stage as probe
+from gra.synthesis.regating.run import RecordedRun
 from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.task_filter.classifier import TaskFilter
 from gra.synthesis.task_filter.label_files import read_labels
@@ -143,3 +146,28 @@ def test_one_proposal_ends_after_its_instruction(labels: Path) -> None:
             outcome = stop.value
             break
     assert (outcome.status, outcome.reason, steps) == ("rejected", "unlikely_task", ["keywords", "instruction"])
+
+
+def test_a_run_is_regated_without_its_label_files(world: Path, labels: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copy(labels, tmp_path / "mine.jsonl"))
+    made = run_in_folder(load_stage("gra.synthesis.stage.run"), config(world, mine), {}, {}, tmp_path / "data").folder
+    mine.unlink()
+    with RecordedRun(made, {}, {}, tmp_path / "work") as recorded:
+        same, stricter = recorded.arm({}), recorded.arm({"tau": 9.0})
+        same.material.write(tmp_path / "same", same.result, same.stats)
+    for name in ("data/train.parquet", "rejected.parquet", "stats.json", "README.md"):
+        assert (tmp_path / "same" / name).read_bytes() == (made / name).read_bytes(), name
+    assert stricter.stats["kept"] < same.stats["kept"]
+    assert stricter.stats["task_filter"] == same.stats["task_filter"]
+
+
+def test_refine_drops_a_record_before_it_pays_for_its_annotation(labels: Path, tmp_path: Path) -> None:
+    records = [{"instruction": f"There is number {n}.", "response": f"Number {n}."} for n in range(20)]
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    given = config(path, labels, task_threshold=1.0) | {"refine": {"write": "rewrite"}}
+    given["seeds"] = {"path": str(path)}
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SynthesisError, match=r"lower synthesis\.task_threshold, or label more instructions"):
+        refine.run(given, {}, tmp_path / "data")
+    assert read_samples(tmp_path / "data" / "journal.sqlite") == []

@@ -66,6 +66,16 @@ def test_a_sheet_may_be_compressed_and_long_texts_are_cut(tmp_path: Path) -> Non
     assert max(map(len, read_labels([str(path)]).tasks)) == LONGEST
 
 
+def test_a_byte_order_mark_and_an_endless_line_cost_no_label(tmp_path: Path) -> None:
+    lines = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+    lines.insert(3, json.dumps({"instruction": "Sing.", "task": True, "note": "é" * 1_500_000}, ensure_ascii=False))
+    path = tmp_path / "labels.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    found = read_labels([str(path)])
+    assert (found.tasks, found.others) == (tuple(sorted(TASKS)), tuple(sorted(OTHERS)))
+    assert found.skipped == {"a line of more than 1 MiB": 1}
+
+
 def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"x" * 1000)[:20])
     whole = gzip.compress(json.dumps(ROWS).encode())
@@ -78,8 +88,9 @@ def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_too_few_labels_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="25 tasks and 0 other texts; a filter needs 20 of each"):
-        read_labels([file(tmp_path, ROWS[:25])])
+    said = "25 tasks and 0 other texts; a classifier needs 20 of each; skipped: 1 x no label"
+    with pytest.raises(ConfigError, match=said):
+        read_labels([file(tmp_path, [*ROWS[:25], {"instruction": "Sing.", "task": "yes"}])])
     assert problems(None) == []
 
 
