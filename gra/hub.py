@@ -80,9 +80,7 @@ def _prepared(name: str) -> bool:
 def _fault(name: str, kind: Kind, revision: str | None, offline: str | None) -> tuple[str, str] | None:
     what = f"{'data set' if kind == 'dataset' else 'model'} {name}" + (f" at revision {revision}" if revision else "")
     flag = " --repo-type dataset" if kind == "dataset" else ""
-    fetch = (
-        f"download it into the same cache on a machine with a network (hf download {name}{flag}), or give local files"
-    )
+    fetch = f"on a machine that has a network and shares this cache folder, run: hf download {name}{flag}; or give local files"
     if cached(name, kind, revision):
         return None
     if offline:

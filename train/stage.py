@@ -149,7 +149,7 @@ def _inputs(inputs: Mapping[str, Path | None]) -> list[Problem]:
     if "data" not in inputs:
         return [
             Problem(
-                "inputs.data", "required, but not given", "set the data folder: data=DIR, or an earlier step's output"
+                "inputs.data", "required, but not given", "set data=DIR, the output folder of gra synthesize or refine"
             )
         ]
     data = inputs["data"]

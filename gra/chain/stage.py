@@ -30,14 +30,14 @@ class Stage:
                      with this value is not part of the fingerprint, so older finished steps stay valid
     check            checks the config, fast and without network. gra/machine.py tells it on which machine the step will
                      run, so a login node can check a job's config. The job checks it again before it loads anything
-    preflight        checks servers, the hub and this machine before anything is created or paid for. If `check` found
-                     faults, it checks the rest
+    preflight        checks servers, the hub and this machine before anything is created or paid for. It runs even if
+                     `check` found faults, and leaves out only what these faults affect
     external_files   returns the files that the config names: dotted key -> path. Their content is part of the
                      fingerprint
     inside_inputs    config key -> input. A relative path at this key is a path in the folder of the input
     follower         returns whether this process only helps a process on another node, which runs the step
-    kept             returns a short description of the work in a folder that was paid for or took long, or "". If the
-                     stage has no such function (None), every file counts as worth keeping
+    kept             gets a folder. Returns a short description of the costly work in it (paid calls, long computations),
+                     or "". If the stage has no such function (None), every file counts as worth keeping
     reuse            gets the config and the folders of earlier runs whose replies may be reused. Returns the config
                      with these folders added
     bought_again     gets the keys whose values differ from an earlier run's. Returns lines that say which replies of
@@ -46,8 +46,9 @@ class Stage:
                      step's working folder (None: not started), the folders of earlier runs, and the outlooks of the
                      unfinished steps that make its inputs
     divide           gets the config, the output and the number of shards. Returns the tasks into which a run is
-                     divided, so that several jobs share it (gra/parts.py), and the config with which the run uses the
-                     tasks' results. If a stage has no such function (None), its runs cannot be divided
+                     divided, so that several jobs share it (gra/parts.py). Also returns the run's config, changed so
+                     that the run reads the tasks' results instead of computing them. If a stage has no such function
+                     (None), its runs cannot be divided
     whole            gets the config and output of one such task. If the whole run is finished, the task is unnecessary,
                      and the run's folder is returned; else None
     served           returns the models that a run calls and whose servers can be jobs of their own

@@ -99,7 +99,7 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
         elif name in pools:
             wanted |= pools[name]
         else:
-            otherwise = f"models: {', '.join(models)}; pools: {', '.join(pools)}"
+            otherwise = f"give a model ({', '.join(models)}) or a pool for all its models ({', '.join(pools)})"
             remedy = spelling.remedy(name, [*models, *pools], otherwise)
             problems.append(
                 Problem(

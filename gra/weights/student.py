@@ -103,7 +103,7 @@ def give_turns(model: Any, tokenizer: Any) -> None:
     """Set Gemma's chat template if the tokenizer has no template but has Gemma's turn tokens. Other models stay
     unchanged.
 
-    With Gemma's template, a reply ends with the end-of-turn token or with the base model's end-of-text token.
+    With Gemma's template, generation stops at the end-of-turn token and at the base model's end-of-text token.
     """
     if tokenizer.chat_template or END_OF_TURN not in tokenizer.get_vocab():
         return

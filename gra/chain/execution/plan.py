@@ -119,8 +119,7 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
 def benchmark_items(plan: Plan) -> dict[str, int]:
     """Return a mapping from benchmark to number of items (questions), for the benchmarks that the experiment makes.
 
-    Some steps write benchmarks, on which other steps evaluate models. If no evaluation has such a step as its input
-    `benchmarks`, the benchmarks of this step are left out.
+    Some steps write benchmarks, on which other steps evaluate models. Benchmarks that no step evaluates are left out.
     """
     makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
     steps = [item for name, item in plan.steps.items() if name in makers]

@@ -56,7 +56,7 @@ def beside(stage: Stage, output: Path) -> list[Path]:
 
 
 def identity_of(folder: Path) -> dict[str, object] | None:
-    """Return the identity (fingerprint.py) of the step that made a finished or working folder.
+    """Return the identity (fingerprint.py) of the step to which a folder belongs, finished or still at work.
 
     If the folder does not record it, return None.
     """

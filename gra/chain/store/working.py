@@ -85,7 +85,7 @@ def _clear(stage: Stage, place: Place, there: dict[str, Any] | None, who: dict[s
 
 
 def worth_of(stage: Stage, folder: Path) -> str:
-    """Return a short description of the work in a folder that was paid for or took long, such as "3 files".
+    """Return a short description of the costly work in a folder (paid calls, long computations), such as "3 files".
 
     Because of this work, the folder must not be removed. If there is none, return "".
     """

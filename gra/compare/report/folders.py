@@ -19,7 +19,7 @@ from gra.errors import ConfigError, Problem
 from gra.fileio import read_json
 from gra.labels import MANIFEST
 
-EXPECTED = "the output of gra synthesize, refine, probe, train or eval, a step of the run store, or lm-eval's logs"
+EXPECTED = "the output of gra synthesize, refine, probe, train or eval, a step's folder in store=DIR, or lm-eval's logs"
 STEPS = ("probe", "data", "audit", "model", "scores")  # in the order of their making: a step is made from earlier ones
 
 

@@ -24,7 +24,7 @@ class Health:
 
     `figures`: pairs of a name and a value. `reviewers`: one row of cells per reviewer, in the order of HEADINGS.
     `sets`: one row of cells for each set of reviewers that judged the same samples, in the order of SET_HEADINGS.
-    `left_out`: the number of sets of reviewers beyond the first MOST, which are not listed.
+    `left_out`: the number of sets of reviewers that are not listed. At most MOST (a constant) are listed.
     """
 
     figures: tuple[tuple[str, str], ...]

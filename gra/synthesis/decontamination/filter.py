@@ -34,7 +34,7 @@ class Comparison:
 
     def read(self, settings: DecontaminateSettings, made: Path | None) -> dict[str, Coverage]:
         """Read the benchmarks into the index. Return how many items of each benchmark can be compared. `made`: the
-        folder of a step that made benchmarks, or None. Raises ConfigError if a file cannot be read completely."""
+        output folder of a step that wrote benchmarks, or None. Raises ConfigError if a file cannot be read completely."""
         from gra.synthesis.decontamination.ngram_index import Index
 
         self._index = Index((item for source in sources(settings, made) for item in read_items(source)), settings)

@@ -102,8 +102,8 @@ _PLAIN = Schema(None, lambda r: r["question"], lambda r: (r["answer"],), lambda 
 
 def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[Source]:
     """Return the benchmark files to read, in a fixed order. They are the files listed in `settings`, the files in its
-    `data_dir`, and the files in the folder `made`. `made`: the folder of a step that made benchmarks, or None. The list
-    is empty if there are no benchmark files."""
+    `data_dir`, and the files in the folder `made`. `made`: the output folder of a step that wrote benchmarks, or None.
+    The list is empty if there are no benchmark files."""
     found = [] if settings.data_dir is None else _in_data_dir(_path(settings.data_dir), settings)
     for number, file in enumerate(settings.files):
         answers = None if file.answer is None else _as_tuple(_field(file.answer))

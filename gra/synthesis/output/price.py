@@ -81,9 +81,10 @@ class Price:
 
 
 def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
-    """Return the numbers measured in an earlier run, or None if no folder qualifies. They come from the first folder
-    whose journal (database of model calls) has at least 20 proposals and only calls of models in `models`. Other
-    models, such as simulated ones, write texts of other lengths, so their numbers would be misleading."""
+    """Return what an earlier run measured, such as tokens per call, for the estimate of a new run's cost. The first of
+    the `folders` counts whose journal (database of model calls) has at least 20 proposed samples, and no calls to
+    models outside `models`. Other models, such as simulated ones, write texts of other lengths. Return None if no
+    folder qualifies."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None

@@ -138,8 +138,9 @@ class Window:
         return rest.startswith(",") if rest or self._ended else None
 
     def leave_last(self, indent: int | None) -> bool:
-        """If the broken record is the last of its array, move to the end of the file and return True. If the file is
-        cut off or another record may follow, return False without moving. `indent`: as in `seek_record`."""
+        """If the broken record is the last of its array, skip it: set the reading position to the end of the file and
+        return True. If the file is cut off or another record may follow, return False and keep the position.
+        `indent`: as in `seek_record`."""
         while self._more():
             pass
         others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))
