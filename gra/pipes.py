@@ -82,8 +82,8 @@ def outlive_reader() -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as indented JSON. If the encoding of standard output lacks one of its characters, all non-ASCII
-    characters are written as escapes."""
+    """Return `value` as indented JSON. If the text has a character that the encoding of standard output cannot
+    represent, all non-ASCII characters are written as escapes."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

@@ -91,7 +91,7 @@ def gates(before: Sequence[Wave], takes: float) -> None:
     merge before it is not finished, or if too many shards of the wave directly before it have no result.
 
     `before`: the waves before the merge.
-    `takes`: the largest fraction of that wave's shards that may lack a result.
+    `takes`: the largest fraction of the shards of the wave directly before the merge that may lack a result.
     """
     for wave in before[:-1][-1:]:
         if wave.gathers and not (wave.part(0).output / MANIFEST).is_file():

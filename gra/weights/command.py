@@ -99,7 +99,7 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
         elif name in pools:
             wanted |= pools[name]
         else:
-            otherwise = f"give a model ({', '.join(models)}) or a pool for all its models ({', '.join(pools)})"
+            otherwise = f"give a model ({', '.join(models)}), or a pool ({', '.join(pools)}) to fetch all its models"
             remedy = spelling.remedy(name, [*models, *pools], otherwise)
             problems.append(
                 Problem(

@@ -33,9 +33,9 @@ def nine(probability: float) -> float:
 
 def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[str, float] | None:
     """Return the probability of each choice, which is the sum over its spellings in `tokens` (`Yes`, ` yes`, `YES`).
-    Return None if no token matches a choice.
+    Return None if none of the tokens matches any choice.
 
-    `tokens`: the likely first tokens that the server listed, with their probabilities. A choice that matches none of
+    `tokens`: the server's candidates for the first token, with their probabilities. A choice that matches none of
     them gets 0.0. Its true probability is below that of the least likely token in the list.
     """
     found = dict.fromkeys(choices, 0.0)
@@ -50,8 +50,8 @@ def masses(choices: Sequence[str], tokens: Iterable[tuple[str, float]]) -> dict[
 
 
 def listed(logprobs: Any) -> list[tuple[str, float]] | None:
-    """Return the likely first tokens of a reply that the server listed, as pairs (token, probability). Return None if
-    the server sent no list. `logprobs`: the value of `choices[0].logprobs` in the server's answer."""
+    """Return the server's list of likely candidates for the first token of a reply, as pairs (token, probability).
+    Return None if the server sent no list. `logprobs`: the value of `choices[0].logprobs` in the server's answer."""
     if not isinstance(logprobs, Mapping):
         return None
     content, tops = logprobs.get("content"), logprobs.get("top_logprobs")

@@ -99,7 +99,7 @@ class Funnel:
 @dataclass(frozen=True)
 class Snapshot:
     """All numbers of the progress display at one moment. `need`: how many items must be finished before the stage can
-    end. If the stage is a round, these items are accepted proposals."""
+    end. In a round of the synthesis, these items are samples that the gate has accepted."""
 
     stage: str
     round: int | None

@@ -40,7 +40,7 @@ class NotRecorded(Exception):
 
 class Replies:
     """Takes the place of the engine when a finished run is replayed. All replies come from the journal of the run.
-    Exchanges (generators that yield calls) are run one after the other.
+    Exchanges (Python generators that yield model calls) are run one after the other.
 
     If a reply is missing, `NotRecorded` is raised inside the exchange, which can handle it. Raises StoreError if the
     journal cannot be read. Call `close` at the end.
