@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from scripted import RECORDS, ROLES, good_reply
-from test_synthesis_app import data_bytes
+from test_synthesis_app import command, data_bytes, finish, free_port, serving
 
 from gra.chain.execution.runner import run_in_folder
 from gra.chain.stage import load_stage
@@ -25,6 +30,7 @@ from gra.synthesis.engine.journal_read import read_calls, read_samples
 from gra.synthesis.probe import stage as probe
 from gra.synthesis.regating.run import RecordedRun
 from gra.synthesis.settings import SynthesisSettings
+from gra.synthesis.shard import run as run_shard
 from gra.synthesis.task_filter.classifier import TaskFilter
 from gra.synthesis.task_filter.label_files import read_labels
 
@@ -171,3 +177,36 @@ def test_refine_drops_a_record_before_it_pays_for_its_annotation(labels: Path, t
     with pytest.raises(SynthesisError, match=r"lower synthesis\.task_threshold, or label more instructions"):
         refine.run(given, {}, tmp_path / "data")
     assert read_samples(tmp_path / "data" / "journal.sqlite") == []
+
+
+def test_shards_give_the_bytes_of_one_run(world: Path, labels: Path, made: Path, tmp_path: Path) -> None:
+    for index in range(2):
+        given = config(world, labels) | {"shard": {"round": 1, "index": index, "count": 2}}
+        folder = tmp_path / "shards" / str(index)
+        folder.mkdir(parents=True)
+        run_shard(given, {}, folder)
+    merged = config(world, labels)
+    merged["runtime"]["reuse"] = [str(tmp_path / "shards")]
+    assert data_bytes(run(merged, tmp_path / "data")) == data_bytes(made)
+    assert json.loads((tmp_path / "data" / "run.json").read_text())["replayed"] > 0
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_and_gives_the_same_data(world: Path, labels: Path, tmp_path: Path) -> None:
+    port = free_port()
+    for url in serving([sys.executable, "-m", "gra.simulation.server", "--port", str(port), "--latency", "0.05"], port):
+        more = (f"synthesis.task_labels=[{labels}]", "synthesis.task_threshold=0.5")
+        whole = finish(command(world, url, tmp_path / "whole", *more), tmp_path)
+        assert whole.returncode == 0, whole.stderr
+        words = command(world, url, tmp_path / "killed", *more)
+        journal = tmp_path / "killed.partial" / "journal.sqlite"
+        with subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not journal.exists():
+                time.sleep(0.02)
+            time.sleep(0.5)
+            os.killpg(process.pid, signal.SIGKILL)
+        done = finish(words, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert data_bytes(tmp_path / "killed") == data_bytes(tmp_path / "whole")
+        stats = json.loads((tmp_path / "killed" / "stats.json").read_text())
+        assert stats["reasons"]["unlikely_task"] > 0
