@@ -135,12 +135,13 @@ def main() -> None:
     seeds = load_seeds(SeedSettings(path=options.seeds), 0).seeds
     records = [Record(s.id, s.instruction, s.response, UNKNOWN, s.keywords, "") for s in seeds]
     known: dict[Question, list[float | None]] = {}
-    for name, questions in forms(records).items():
+    questioned = forms(records)
+    for name, questions in questioned.items():
         for one in questions:
             if one not in known:
                 known[one] = asyncio.run(asked(options.base_url, options.model, one, list(tasks)))
         print(row(name, together([known[one] for one in questions]), list(tasks.values())), flush=True)
-    own, product = learned(tasks), known[forms(records)["examples of the product"][0]]
+    own, product = learned(tasks), known[questioned["examples of the product"][0]]
     for name, found in {"classifier": [own], "classifier and product": [own, product]}.items():
         print(row(name, together(found), list(tasks.values())), flush=True)
 

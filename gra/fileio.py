@@ -82,6 +82,18 @@ def open_maybe_gzip(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb") if packed else path.open("rb"))
 
 
+def bounded_lines(handle: IO[bytes], most: int) -> Iterator[bytes | None]:
+    """Yield the lines of a stream, each with its line end. If a line has more than `most` bytes, yield None in its
+    place. Such a line is skipped without being held in memory."""
+    while line := handle.readline(most + 1):
+        if len(line) <= most:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = handle.readline(most)
+        yield None
+
+
 def sha256_file(path: Path) -> str:
     """Return the hex sha256 of a file's bytes. If `path` is a folder, return the sha256 of the relative paths and
     contents of all files in it, sorted by path."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gra.errors import SeedError, parts_of
+from gra.fileio import bounded_lines
 from gra.synthesis.seeds.containers import Raw
 from gra.synthesis.seeds.json_window import BLANK, DECODER, SyntaxFault, Window
 
@@ -61,16 +62,12 @@ def lines(handle: IO[bytes], encoding: str = "UTF-8") -> Iterator[Raw]:
     """Yield the values of a file with one JSON value per line. Each value is yielded in a Raw record. If a line is not
     JSON, the record has no value, and its attribute `fault` says what is wrong. `handle`: the file as a stream in
     UTF-8. `encoding`: the encoding in which the file was written, for messages."""
-    number = 0
-    while line := handle.readline(MAX_LINE + 1):
-        number += 1
+    for number, whole in enumerate(bounded_lines(handle, MAX_LINE), 1):
         place = f"line {number}"
-        if len(line) > MAX_LINE:
-            while line and not line.endswith(b"\n"):
-                line = handle.readline(MAX_LINE)
+        if whole is None:
             yield Raw(place, fault=f"longer than {MAX_LINE:,} bytes")
             continue
-        line = _bare(line)
+        line = _bare(whole)
         if not line.strip():
             continue
         try:

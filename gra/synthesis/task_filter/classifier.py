@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from gra.synthesis.probe.auc import auc
 from gra.synthesis.task_filter.label_files import LONGEST, Labelled
 
 DIGITS = 4  # of a probability
 PARTS = 8  # of the cross-validation
-STRENGTH = 5.0  # scikit-learn's C; 1 and 20 do no better by cross-validation (benchmarks/README.md)
+STRENGTH = 5.0  # scikit-learn's C; 1 and 20 did no better by cross-validation
 
 
 class TaskFilter:
@@ -43,8 +44,6 @@ class TaskFilter:
         pass the filter. `others_pass`: the share of the other texts that pass. These three keys are missing if the
         labels are too alike for a cross-validation.
         """
-        from sklearn.metrics import roc_auc_score
-
         _, tasks = _items(self._labelled)
         account: dict[str, Any] = {
             "tasks": len(self._labelled.tasks),
@@ -52,13 +51,14 @@ class TaskFilter:
             "skipped": self._labelled.skipped,
             "threshold": self._threshold,
         }
-        if (found := cross_validated(self._labelled)) is None:
+        found = cross_validated(self._labelled)
+        if found is None or (area := auc(list(found.values()), tasks)) is None:
             return account
         passed = [one >= self._threshold for one in found.values()]
         of_tasks = [one for one, task in zip(passed, tasks, strict=True) if task]
         of_others = [one for one, task in zip(passed, tasks, strict=True) if not task]
         return account | {
-            "auc": round(float(roc_auc_score(tasks, list(found.values()))), 2),
+            "auc": round(area.value, 2),
             "tasks_pass": round(sum(of_tasks) / len(of_tasks), 2),
             "others_pass": round(sum(of_others) / len(of_others), 2),
         }
@@ -71,7 +71,7 @@ class TaskFilter:
 def cross_validated(labelled: Labelled) -> dict[str, float] | None:
     """Return {text: probability of being a task}. The texts labelled as tasks come first. Each probability comes from a
     classifier that was not trained on this text. Return None if the texts have fewer than `PARTS` different beginnings
-    (first three words).
+    (first three words), or if such a classifier would be trained on tasks alone or on other texts alone.
 
     Texts with the same first three words are in the same fold of the cross-validation. A text is therefore never judged
     by a classifier that was trained on a text with the same beginning.
@@ -92,14 +92,12 @@ def cross_validated(labelled: Labelled) -> dict[str, float] | None:
 def sentence(account: Mapping[str, Any]) -> str:
     """Return the `account` of a filter as a sentence for logs and data cards."""
     learned = f"{account['tasks']} instructions labelled as tasks and {account['others']} labelled as none"
-    begin = f"A classifier learned from {learned} rejects instructions"
+    rejects = f"rejects instructions below a probability of {account['threshold']:g} of being a task"
+    begin = f"A classifier learned from {learned} {rejects}"
     if "auc" not in account:
-        return f"{begin} below a probability of {account['threshold']:g} of being a task (too few kinds to test it)."
+        return f"{begin} (too few kinds to test it)."
     passing = f"{account['tasks_pass']:.0%} of tasks and {account['others_pass']:.0%} of other texts pass"
-    return (
-        f"{begin} below a probability of {account['threshold']:g} of being a task. "
-        f"By cross-validation {passing} (AUC {account['auc']:.2f})."
-    )
+    return f"{begin}. By cross-validation {passing} (AUC {account['auc']:.2f})."
 
 
 def _items(labelled: Labelled) -> tuple[list[str], list[bool]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gra.errors import ConfigError, Problem
-from gra.fileio import open_maybe_gzip
+from gra.fileio import bounded_lines, open_maybe_gzip
 from gra.paths import located
 
 KEY = "synthesis.task_labels"
@@ -32,9 +32,6 @@ class Labelled:
     tasks: tuple[str, ...]
     others: tuple[str, ...]
     skipped: dict[str, int] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.tasks) + len(self.others)
 
 
 def read_labels(paths: Sequence[str]) -> Labelled:
@@ -80,8 +77,10 @@ def files(paths: Any) -> dict[str, Path]:
 
 def problems(paths: Sequence[str] | None) -> list[Problem]:
     """Return the faults of the label files, found by reading them."""
+    if paths is None:
+        return []
     try:
-        read_labels(paths or ()) if paths else None
+        read_labels(paths)
     except ConfigError as error:
         return list(error.problems)
     return []
@@ -90,10 +89,8 @@ def problems(paths: Sequence[str] | None) -> list[Problem]:
 def _lines(path: Path, skipped: Counter[str]) -> list[tuple[str, bool]]:
     found = []
     with open_maybe_gzip(path) as file:
-        while line := file.readline(LONGEST_LINE):
-            if not line.endswith(b"\n") and len(line) == LONGEST_LINE:
-                while (more := file.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
-                    pass
+        for line in bounded_lines(file, LONGEST_LINE):
+            if line is None:
                 skipped["a line of more than 1 MiB"] += 1
                 continue
             text = line.decode("utf-8").removeprefix("\ufeff").strip()  # some editors begin a file with U+FEFF

@@ -11,62 +11,33 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+import simulated_runs
+from simulated_runs import NAMES, rows, run, seeds_of_a_world
 from test_kills import SERVER, stats
 from test_synthesis_app import command, data_bytes, finish, free_port, serving
 
 from gra.compare.report.browse import browsed
 from gra.errors import ServerError
-from gra.simulation import world_stage
 from gra.simulation.world import final_answer, parse
-from gra.synthesis import stage
 from gra.synthesis.engine.journal_read import read_calls, read_samples
 from gra.synthesis.output.inspect import main as inspect
 from gra.synthesis.shard import run as run_shard
 
-NAMES = [f"slm-{letter}" for letter in "abcde"]
-
 
 def config(world: Path, concurrency: int = 64, **synthesis: Any) -> dict[str, Any]:
-    columns = {"instruction": "instruction", "input": "input", "response": "output", "domain": "domain"}
-    return {
-        "seed": 0,
-        "seeds": {"path": str(world), "format": "jsonl", "limit": 40, "columns": columns},
-        "pool": {"_target_": "gra.simulation.backend.connect", "models": NAMES, "simulated": True},
-        "synthesis": {
-            "scoring": "probability",
-            "rounds": 2,
-            "samples_per_round": 20,
-            "dedup": {"model": "hash"},
-            "decontaminate": {"enabled": False},
-            **synthesis,
-        },
-        "runtime": {"concurrency": concurrency},
-    }
-
-
-def run(given: dict[str, Any], folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    stage.run(given, {}, folder)
-    return folder
+    sizes = {"rounds": 2, "samples_per_round": 20}
+    return simulated_runs.config(world, concurrency, **{"scoring": "probability", **sizes, **synthesis})
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    world_stage.run({"seed": 0, "world": {"seeds": 60, "test_per_task": 5}}, {}, folder)
-    return folder / "seeds" / "seeds.jsonl"
+    return seeds_of_a_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
 def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(config(world), tmp_path_factory.mktemp("made") / "data")
-
-
-def rows(folder: Path, name: str = "data/train.parquet") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(folder / name).to_pylist()
-    return found
 
 
 def test_the_data_are_the_same_at_concurrency_1_and_64(world: Path, made: Path, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+import simulated_runs
 from scripted import RECORDS, ROLES, good_reply
+from simulated_runs import rows, run, seeds_of_a_world
 from test_synthesis_app import command, data_bytes, finish, free_port, serving
 
 from gra.chain.execution.runner import run_in_folder
@@ -22,7 +23,6 @@ from gra.chain.stage import load_stage
 from gra.errors import ConfigError, SynthesisError
 from gra.fileio import sha256_file
 from gra.models.base import Reply
-from gra.simulation import world_stage
 from gra.synthesis import refine, stage
 from gra.synthesis.committee.calls import Rules
 from gra.synthesis.committee.protocol import Proposal, propose
@@ -34,44 +34,16 @@ from gra.synthesis.shard import run as run_shard
 from gra.synthesis.task_filter.classifier import TaskFilter
 from gra.synthesis.task_filter.label_files import read_labels
 
-NAMES = [f"slm-{letter}" for letter in "abcde"]
-
 
 def config(world: Path, labels: Path | None, concurrency: int = 64, **synthesis: Any) -> dict[str, Any]:
-    columns = {"instruction": "instruction", "input": "input", "response": "output", "domain": "domain"}
-    return {
-        "seed": 0,
-        "seeds": {"path": str(world), "format": "jsonl", "limit": 40, "columns": columns},
-        "pool": {"_target_": "gra.simulation.backend.connect", "models": NAMES, "simulated": True},
-        "synthesis": {
-            "rounds": 1,
-            "samples_per_round": 12,
-            "dedup": {"model": "hash"},
-            "decontaminate": {"enabled": False},
-            "task_labels": None if labels is None else [str(labels)],
-            "task_threshold": 0.5,
-            **synthesis,
-        },
-        "runtime": {"concurrency": concurrency},
-    }
-
-
-def run(given: dict[str, Any], folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    stage.run(given, {}, folder)
-    return folder
-
-
-def rows(folder: Path, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(folder / name).to_pylist()
-    return found
+    paths = None if labels is None else [str(labels)]
+    filtered = {"rounds": 1, "samples_per_round": 12, "task_labels": paths, "task_threshold": 0.5}
+    return simulated_runs.config(world, concurrency, **{**filtered, **synthesis})
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    world_stage.run({"seed": 0, "world": {"seeds": 60, "test_per_task": 5}}, {}, folder)
-    return folder / "seeds" / "seeds.jsonl"
+    return seeds_of_a_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
