@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from gra.synthesis.probe.auc import auc
 from gra.synthesis.task_filter.label_files import LONGEST, Labelled
 
 DIGITS = 4  # of a probability
@@ -44,6 +43,8 @@ class TaskFilter:
         pass the filter. `others_pass`: the share of the other texts that pass. These three keys are missing if the
         labels are too alike for a cross-validation.
         """
+        from gra.synthesis.probe.auc import auc  # here, since it loads numpy: a run without labels starts without it
+
         _, tasks = _items(self._labelled)
         account: dict[str, Any] = {
             "tasks": len(self._labelled.tasks),
