@@ -32,7 +32,7 @@ SIZES ?= samples=6 synthesis.samples_per_round=3 proposals=12 checked_proposals=
 
 small: export HF_HUB_OFFLINE := $(if $(BENCHMARKS),1,0)
 small: install
-	@$(BIN)/gra fetch models small
+	@$(BIN)/gra fetch models small_1.5b
 	@$(BIN)/gra fetch students smollm2-135m
 	@$(BIN)/gra run experiment=small $(SIZES) $(if $(BENCHMARKS),suite.data_dir=$(abspath $(BENCHMARKS)))
 

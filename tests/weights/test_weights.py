@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from tiny_weights import pool_yaml, weights, wheel
 
 from gra.errors import ConfigError, StoreError
@@ -17,6 +18,7 @@ from gra.models.identity import served_as
 from gra.models.launch.server import ServeSettings
 from gra.models.pool import ModelSettings, check_pool
 from gra.models.preflight import pool_problems
+from gra.paths import conf_dir
 from gra.weights.command import catalogue, main
 from gra.weights.fetch import FetchError, fetch
 from gra.weights.place import fault, path_of
@@ -197,10 +199,17 @@ def test_where_weights_come_from_is_no_part_of_what_a_model_says() -> None:
     assert key() != key(chat_template="plain")
 
 
-def test_the_small_pool_is_whole() -> None:
-    models = catalogue()["small"]
-    assert set(models) == {"smollm2-135m", "qwen2.5-coder-0.5b", "gemma3-270m"}
-    for found in models.values():
+def test_the_small_pools_are_whole() -> None:
+    pools = catalogue()
+    assert set(pools["small"]) == {"smollm2-135m", "qwen2.5-coder-0.5b", "gemma3-270m"}
+    assert set(pools["small_1.5b"]) == {*pools["small"], "qwen2.5-coder-1.5b"}
+    for found in pools["small_1.5b"].values():
         assert found.packages
         assert found.licence
         assert found.quantised
+
+
+def test_the_larger_small_pool_has_the_models_of_the_small_one() -> None:
+    """YAML cannot add to a list, so pool/small_1.5b.yaml repeats the three models of pool/small.yaml."""
+    small, larger = (OmegaConf.load(conf_dir() / "pool" / f"{name}.yaml").models for name in ("small", "small_1.5b"))
+    assert larger[: len(small)] == small
