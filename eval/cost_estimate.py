@@ -30,9 +30,9 @@ REPLY_BYTES = 2_000  # bytes per item: the stored reply and the sample's record
 
 
 def outlook(settings: EvalSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """Return the estimated cost of the evaluation, as text and as figures.
+    """Return the estimated cost of the evaluation, as text and as numbers.
 
-    `upstream`: for each input that an unfinished step will make, the estimate of that step.
+    `upstream`: the cost estimates of the unfinished earlier steps that will make inputs, by the input's name.
     """
     chosen = settings.suite.only or settings.suite.tasks
     tasks = [task for name in chosen for task in settings.suite.groups.get(name, [name])]

@@ -117,15 +117,16 @@ def rescore(
     """Score the replies of the evaluation in `folder` again, write the result to `output`, and return the new
     scores.json.
 
-    `output` must be new or empty. If a verifier is given, it can also be a folder that an earlier call began
-    (verified.begin).
+    `output` must be new or empty. If a verifier is given, `output` can also be the folder of an earlier,
+    unfinished call (verified.begin).
 
     `reading`: the rules that score the replies: "strict" (the task's own), "opencompass", or "verified" (a model judges
     the replies).
     `verifier`: the model that judges the replies. It is required if `reading` is "verified" and must be None otherwise.
 
-    Raises EvalError if `folder` is not a finished evaluation, if `output` is not empty, or if programs cannot run in
-    the sandbox. With a verifier, it can also raise ConfigError, StoreError and ServerError.
+    Raises EvalError if `folder` is not a finished evaluation, if `output` is not empty, or if the replies are
+    programs and the sandbox does not work. With a verifier, the function can also raise ConfigError, StoreError and
+    ServerError.
     """
     if (verifier is not None) != (reading == rereading.VERIFIED):
         raise EvalError("the reading `verified` needs a verifier, the others none\n    -> give a server and its model")

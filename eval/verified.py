@@ -48,9 +48,9 @@ class Verified:
 
     - `tasks`: the counts of verdicts for each task of the suite (see verifying.account).
     - `every`: the counts over all items.
-    - `verdicts`: the verifier's verdict for each row of samples.parquet. None stands for a row that keeps its strict
-      verdict.
-    - `kept`: the reason for each leaf task that keeps its strict verdicts.
+    - `verdicts`: the verifier's verdict for each row of samples.parquet. None stands for a row that keeps the
+      verdict of the task's own rules.
+    - `kept`: for each leaf task that keeps the verdicts of its own rules, the reason.
     - `simulated`: whether a simulated model gave any of the verdicts.
     """
 

@@ -24,7 +24,7 @@ SCRIPTS = {"bash": BASH, "zsh": "autoload -U +X bashcompinit && bashcompinit\n" 
 
 
 def complete(words: Sequence[str], commands: Sequence[str], apps: dict[str, str]) -> int:
-    """Run `gra completion` with the arguments `words`, and return the exit code.
+    """Run the command `gra completion` and return its exit code. `words`: the arguments of the command.
 
     `gra completion bash` (or zsh) prints the shell's completion script. That script calls `gra completion query`, which
     prints the words that can complete the command line in the environment variable COMP_LINE. `commands`: the

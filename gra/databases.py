@@ -22,8 +22,8 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def connect_alone(path: Path, timeout_s: float = 30.0, **options: Any) -> sqlite3.Connection:
-    """Open the SQLite file and return the connection, which is in WAL mode. As long as it is open, no other process
-    can use the file. If one tries, it gets the error `database is locked`. Raises sqlite3.Error."""
+    """Open the SQLite file `path` in WAL mode and return the connection. While the connection is open, no other process
+    can use the file: another process that tries gets the error `database is locked`. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, check_same_thread=False, timeout=timeout_s, **options)
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -54,9 +54,9 @@ class _Copy(sqlite3.Connection):
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """Return a connection that changes nothing on disk and does not disturb a writer. Raises sqlite3.Error, OSError.
 
-    A file without a write-ahead log is read in place. A file has such a log if a process is writing it, or was killed
-    while writing. In that case, the function copies the file and its log to a temporary folder, in a state between two
-    commits, and the connection reads this copy.
+    A file without a write-ahead log is read in place. A file has such a log while a process has it open for writing,
+    and also after that process was killed. If there is a log, the function copies the file and its log to a temporary
+    folder, and the connection reads this copy. The copy contains only complete commits.
     """
     if not path.is_file():
         raise sqlite3.OperationalError("unable to open database file")
@@ -113,8 +113,8 @@ def _state(path: Path, log: Path) -> tuple[int, int, bytes]:
 
 
 def intact(path: Path, *, indices: bool = False) -> bool:
-    """Return whether SQLite finds no damage in the file. `indices`: whether to run the slower check that includes
-    indices, instead of the quick check.
+    """Return True if the file passes SQLite's check for damage, and False if it does not. `indices`: whether to check
+    the indexes of the tables too. This check is slower than the default, SQLite's quick check.
 
     Raises sqlite3.OperationalError if the check cannot run, e.g. because the file is locked, the folder is read-only or
     the disk is full.

@@ -25,8 +25,8 @@ class Problem:
     """One fault of the configuration, with advice for the user.
 
     `key`: the dotted config key that is at fault. `message`: what is wrong. `remedy`: what the user can do. `file`: the
-    file that set the key, if known. `passing`: whether the fault may be gone when the run needs the key. For example, a
-    server may not be up yet. Such a fault is reported but does not stop the run.
+    file that set the key, if known. `passing`: whether the fault is possibly temporary, such as a server that is not up
+    yet. A temporary fault is reported but does not stop the run.
     """
 
     key: str
@@ -41,10 +41,11 @@ class Problem:
 
 
 class GraError(Exception):
-    """The base class of all errors that users see. GRA prints such an error without a traceback, and exits with `code`.
+    """The base class of all errors that users see. GRA prints such an error without a traceback. The attribute `code`
+    is the exit code.
 
-    The error's text says what happened and where. Then follow an arrow, `->`, on a new line (the constant ARROW) and
-    advice on what to do.
+    The error's text says what happened and where. After that, it has an arrow, `->`, on a new line (the constant ARROW)
+    and advice on what to do.
     """
 
     code = EXIT_FAILED

@@ -21,7 +21,7 @@ def hub_problem(key: str, name: str, kind: Kind = "model", revision: str | None 
     """Return the reason why a model or data set of the hub cannot be used on this machine. Return None if it can be
     used.
 
-    `name`: the hub id. `key`: the config key that contains the hub id. The message names it.
+    `name`: the hub id. `key`: the config key that contains the hub id. The returned Problem names this key.
     """
     found = _fault(name, kind, revision, _offline(kind))
     return None if found is None else Problem(key, *found)
@@ -51,11 +51,11 @@ def cached(name: str, kind: Kind, revision: str | None = None) -> bool:
 
 
 def commit_of(name: str, revision: str | None = None) -> str | None:
-    """Return the commit of the hub model `name` that the local cache has for `revision`, a branch, tag or commit. If
-    `revision` is None, it is the branch main.
+    """Return the hash of the commit that the local cache has for the hub model `name` at `revision`, which is a branch,
+    a tag or a commit. If `revision` is None, the branch main is used.
 
-    Return None if `name` is a local path or not in the cache. GRA needs this function because transformers no longer
-    records the commit in a model's config.
+    Return None if `name` is a local path, or if the cache lacks the model or the revision. GRA needs this function
+    because transformers no longer records the commit in a model's config.
     """
     from huggingface_hub import constants
 

@@ -32,10 +32,10 @@ class AnySeed(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """A question with a known answer.
+    """A question with a known answer. It comes from a source, which is a function that the config names.
 
-    `response`: a right answer from the source of the question. `right`: a function that returns whether a reply is
-    right. It returns None if no rule can decide. `wrong`: replies that the source knows to be wrong.
+    `response`: a right answer. `right`: a function that returns whether a given reply is right, or None if no rule can
+    decide. `wrong`: replies that the source knows to be wrong.
     """
 
     id: str

@@ -19,8 +19,8 @@ _CAP = 200  # maximum bytes read from a label file
 
 
 def simulated(paths: Iterable[Path | None]) -> bool:
-    """Return whether any of `paths` has the label that it was made from simulated models or texts. A path that is None
-    or does not exist (such as a hub id) counts as not labelled.
+    """Return whether any of `paths` is labelled as made from simulated models or texts. A path that is None or does not
+    exist (such as a hub id) counts as not labelled.
 
     A folder is labelled if it has a file SIMULATED, or `"simulated": true` in its manifest.json. A file has the labels
     of its folder. The parent folder is checked too, because users often name a part of a stage's output, e.g. its
@@ -33,7 +33,8 @@ def simulated(paths: Iterable[Path | None]) -> bool:
 
 def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str | None:
     """Return a warning if the models are simulated but none of the seed files `seeds` has the label "simulated".
-    Otherwise return None. Simulated models know only an invented world, so other seeds do not shape what they write."""
+    Otherwise return None. Simulated models can write only about an invented world. Seeds that are not from this world
+    have no influence on what the models write."""
     if not models_simulated or simulated(seeds):
         return None
     return (
@@ -43,12 +44,12 @@ def foreign_seeds(models_simulated: bool, seeds: Iterable[Path | None]) -> str |
 
 
 def quantized(paths: Iterable[Path | None]) -> str | None:
-    """Return the text of the first label QUANTIZED that is found for `paths`, on one line. Return None if no path is
-    labelled.
+    """Return the text of the first label file QUANTIZED that is found for `paths`, on one line. Return None if there is
+    no such file.
 
-    The label says that a model's weights were once rounded to a few bits. The function looks in each folder, in its
-    parent and in its subfolder model/, because a user may name any of these as a model. A path that is None or does not
-    exist (such as a hub id) counts as not labelled.
+    The file says that a model's weights were once rounded to a few bits. The function looks in each folder, in its
+    parent and in its subfolder model/, because users name any of these folders as a model. A path that is None or does
+    not exist (such as a hub id) counts as not labelled.
     """
     for path in paths:
         if path is None or not path.exists():

@@ -18,8 +18,9 @@ _key: ContextVar[str] = ContextVar("key", default="")
 
 
 def requested_gpus() -> int | None:
-    """Return the number of GPUs that a batch job requests, if configs are now checked for this job's machine. Return
-    None if configs are checked for this machine."""
+    """Return the number of GPUs that a batch job requests. This is possible only in a `with` block of `requested`, in
+    which configs are checked for the machine of a batch job. Elsewhere, configs are checked for this machine, and the
+    result is None."""
     return _gpus.get()
 
 
@@ -42,17 +43,17 @@ def more_gpus() -> str:
 
 def server_jobs() -> str | None:
     """Return the config key with which the user can give each model's server a batch job of its own. Return None if
-    each server already has its own job, or if configs are checked for this machine."""
+    each server already has its own job, or if the config is checked for this machine and not for a batch job."""
     return None if _gpus.get() is None or _apart.get() else f"{_key.get()}.servers"
 
 
 @contextmanager
 def requested(gpus: int, key: str, *, one_server_each: bool = False) -> Iterator[None]:
-    """During the `with` block, check configs for a batch job on a machine with `gpus` GPUs, not for this machine. That
-    machine is assumed to have all programs and packages.
+    """During the `with` block, check configs for a batch job on a machine with `gpus` GPUs, not for this machine. The
+    job's machine is assumed to have all programs and packages.
 
-    `key`: the config key of the job's request. Messages name its subkeys, e.g. KEY.gpus. `one_server_each`: whether
-    each model's server gets a machine of its own.
+    `key`: the config key under which the user describes the job. Messages name its subkeys, e.g. KEY.gpus.
+    `one_server_each`: whether each model's server gets a machine of its own.
     """
     before, apart, place = _gpus.set(gpus), _apart.set(one_server_each), _key.set(key)
     try:

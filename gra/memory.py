@@ -8,7 +8,7 @@ from pathlib import Path
 def peak_rss_bytes() -> int | None:
     """Return the peak resident memory of this process in bytes (VmHWM). Return None on systems without /proc.
 
-    getrusage is not used, because its figure includes the parent's memory before exec.
+    getrusage is not used, because the value that it returns includes the parent's memory before exec.
     """
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="ascii", errors="replace").splitlines() if status.is_file() else []

@@ -32,8 +32,9 @@ def fault(folder: Path) -> tuple[str, str] | None:
 
 
 def stage_fault(folder: Path) -> tuple[str, str]:
-    """Return what is wrong with `folder`, and what the user can do. The user named `folder` as the output of a stage
-    that writes a model. Such an output has the model in its subfolder model/, but `folder` has no model there."""
+    """Return two texts: what is wrong with `folder`, and what the user can do. The config expects the output folder of
+    a command that writes a model, such as a training. The model would be in the subfolder model/, but `folder` has no
+    model there."""
     if _is_model(folder) and folder.name == "model":
         return f"{folder} is the model itself; this input expects its parent folder", f"use {folder.parent}"
     if (folder / ADAPTER).is_file() and _is_model(folder.parent / "model"):

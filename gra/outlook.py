@@ -15,8 +15,8 @@ class Cost:
 
     `calls`: the number of calls to models. `tokens`: the number of all tokens in these calls. Both are 0 for a step
     that makes no calls. `flops`: the number of floating-point operations. `hours`: the GPU-hours (gra/work.py). `disk`:
-    the bytes on disk that remain when the step is done. `unsized`: whether `flops` and `hours` are unknown, because the
-    pool does not state the models' numbers of parameters. They are then 0.
+    the bytes on disk that remain when the step is done. `unsized`: whether `flops` and `hours` are unknown and
+    therefore set to 0, because the pool does not state the models' numbers of parameters.
     """
 
     calls: float = 0.0

@@ -42,7 +42,8 @@ def expanded(path: object) -> Path:
 
 def located(path: object) -> Path:
     """Return the path of a file that a config names. If `path` has the form `gra:NAME`, it means the file NAME in
-    `conf_dir()`, which comes with GRA. Otherwise, only a leading `~` is expanded as in `expanded`.
+    `conf_dir()`, which comes with GRA. Otherwise, only a leading `~` or `~user` is replaced, by the function
+    `expanded`.
 
     To name a file in the current folder whose own name begins with `gra:`, write `./gra:NAME`. Raises GraError like
     `conf_dir`.

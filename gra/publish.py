@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def publish(source: Path, target: Path, *, replace: bool = False) -> list[str]:
     """Copy the files of the result in the folder `source` to the folder `target`, each atomically. Return the names of
-    the files that this changed. Other files in `target` are not touched.
+    the files in `target` that were new or changed. Other files in `target` are not touched.
 
     Raises StoreError, before anything is changed, if `source` is not a complete result, if `source` and `target` are
     the same folder, if `target` holds another result and `replace` is false, or if `target` is not writable.

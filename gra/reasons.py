@@ -19,10 +19,10 @@ STAGES = {  # stages of a proposal, in order -> the report's name for the propos
 
 @dataclass(frozen=True)
 class Reason:
-    """A reason why proposals are dropped. A proposal is a sample that the committee considers.
+    """A reason why proposals are dropped. A proposal is one attempt of the committee of models to make a new sample.
 
     `stage`: the stage at which the proposals are dropped, a key of `STAGES`. `text`: the reason in words. `accepted`:
-    whether the committee had accepted the proposals before.
+    whether the committee had already accepted the proposals when they were dropped.
     """
 
     stage: str

@@ -28,9 +28,9 @@ UP, LEFT = "up", "left"
 class Address:
     """The address of one model server. The Slurm array task that runs the server publishes it in a file.
 
-    `job`: Slurm's job number, as squeue writes it (12_3). `attempt`: how often Slurm has started the task. A requeue
-    counts as another start. `beat`: the time at which the file was last written, in seconds since 1970. `state`:
-    "up", or "left" if the server is about to end and must not be called any more.
+    `job`: Slurm's id of the task as squeue shows it, e.g. 12_3 for task 3 of the array job 12. `attempt`: the number of
+    times that Slurm has started the task, including requeues. `beat`: the time at which the file was last written, in
+    seconds since 1970. `state`: "up", or "left" if the server is about to end and must not be called any more.
     """
 
     model: str
@@ -51,8 +51,8 @@ class Address:
 
 
 def folder_of(store: Path, step: str) -> Path:
-    """Return the folder in which the model servers of a step publish the files with their addresses. `store`: the
-    folder of the run store. `step`: the key of the step's job."""
+    """Return the folder of the files in which the model servers of a step publish their addresses. `store`: the folder
+    of the run store. `step`: the key that identifies the step in the run store."""
     return store.absolute() / FOLDER / step
 
 
@@ -68,8 +68,8 @@ def write(folder: Path, task: int, address: Address) -> None:
 
 
 def read(folder: Path, task: int) -> Address | None:
-    """Return the address that the server job's task number `task` published in a file in `folder`. Return None if
-    there is no readable address.
+    """Return the address that one task of a server job published in a file in `folder`. Return None if there is no
+    readable address. `task`: the index of the task in the job.
 
     Also return None if the file belongs to another user, because clients send the API key to the address.
     """

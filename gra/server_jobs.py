@@ -11,14 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServerTask:
-    """What one task of a server job needs to know. The task runs one model server.
+    """The parameters of one task of a Slurm job that runs model servers. Each task runs one server.
 
-    - `number`: the task's number, from 0. The task serves the model at the position `number` modulo the number of
-      models.
+    - `number`: the index of the task, from 0. With n models, the task serves the model with the index `number` % n.
     - `addresses`: the folder in which the task publishes the address of its server.
     - `host`: the name by which other nodes reach this node.
-    - `job`: Slurm's job number, as squeue writes it (12_3).
-    - `attempt`: how often Slurm has started the task. A requeue counts as another start.
+    - `job`: Slurm's id of the task as squeue shows it, e.g. 12_3 for task 3 of the array job 12.
+    - `attempt`: the number of times that Slurm has started the task, including requeues.
     - `logs`: the folder of the server's log.
     - `wanted()`: returns whether the run still needs the server. It is called repeatedly, in a thread.
     """
@@ -34,7 +33,7 @@ class ServerTask:
 
 @dataclass(frozen=True)
 class Served:
-    """How separate jobs can serve the models of a run.
+    """Describes how a run's models can be served by jobs other than the job of the run.
 
     - `models`: the names of the models that the run calls.
     - `client(folder, wait_s)`: returns the config for the run. With this config, the run finds the servers' addresses

@@ -12,8 +12,8 @@ from gra.errors import Problem
 
 
 class Settings(BaseModel):
-    """Base class of all settings. Unknown keys are faults, objects cannot be changed, and defaults are validated like
-    given values."""
+    """Base class of all settings. An unknown key is an error. The objects are immutable. Default values are validated
+    too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -37,7 +37,7 @@ def parse(model: type[S], config: Mapping[str, Any] | Any, prefix: str = "") -> 
     """Parse the mapping `config` into an object of the class `model`.
 
     Return the object and an empty list. If the config is faulty, return None and a list of all its faults. `prefix`:
-    the dotted key of this mapping in the whole config. The faults name keys with this prefix.
+    the dotted key of this mapping in the whole config. The keys in the faults begin with this prefix.
     """
     if not isinstance(config, Mapping):
         known = ", ".join(field.alias or name for name, field in model.model_fields.items())

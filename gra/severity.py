@@ -8,10 +8,10 @@ from statistics import fmean
 
 
 def below_others(scores: Sequence[float]) -> list[float | None]:
-    """Return by how much each score of one sample lies below the mean of the other scores.
+    """Return one value for each score of a sample: the mean of the sample's other scores minus this score.
 
-    The result is above 0 for the score of a harsh reviewer. It is None if there is no other score. The mean of a
-    reviewer's results over all samples is called the reviewer's severity.
+    A value is above 0 if the reviewer was harsher than the others. The value is None if there is no other score. The
+    mean of a reviewer's values over all samples is called the reviewer's severity.
     """
     whole, others = sum(scores), len(scores) - 1
     return [(whole - own) / others - own if others else None for own in scores]

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 def synthesize(words: Sequence[str]) -> int:
     """Make a data folder from seeds. With the arguments `shard=i/n round=R`, make only one of n parts (shards) of a
-    round. With the argument `merge`, merge the shards of one round. If `round=R` is then missing, make the data folder
-    from the shards of all rounds."""
+    round. With the arguments `merge round=R`, merge the shards of one round. With `merge` but without `round=R`, make
+    the data folder from the shards of all rounds."""
     if asks_for_help(words):
         return show_help("synthesize", words)
     from gra.errors import ConfigError

@@ -28,9 +28,9 @@ def terminal() -> Console | None:
 def columns(piped: int = 100) -> int:
     """Return the terminal's width in characters, at least 60.
 
-    The width is the value of the environment variable COLUMNS. If COLUMNS is not set, it is the width of the terminal
-    at standard output. If output goes to a pager or file, it is the width of the terminal at standard error. If neither
-    stream is a terminal, it is `piped`.
+    The width is the value of the environment variable COLUMNS. If COLUMNS is not set, the width of the terminal at
+    standard output is used. If output goes to a pager or file, the width of the terminal at standard error is used. If
+    neither stream is a terminal, the width is the argument `piped`.
     """
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(AttributeError, ValueError, OSError):

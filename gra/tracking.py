@@ -168,11 +168,11 @@ class Run:
         self._restore()
 
     def call(self, act: Callable[[Any], object], part: str | None = None) -> None:
-        """Call the function `act` with the W&B run. `part`: the name of what `act` logs, if tracking can continue
-        without it.
+        """Call the function `act` with the W&B run. `part`: the name of what `act` logs; None if tracking must end when
+        `act` fails.
 
-        If W&B fails, tracking ends. But if `part` is given and W&B's service still runs, only this part is missing, and
-        tracking continues.
+        If W&B fails, tracking ends. There is one exception: if `part` is given and W&B's service still runs, only what
+        `act` logs is skipped, and tracking continues.
         """
         if self._run is None:
             return

@@ -17,7 +17,7 @@ log = logging.getLogger("gra")
 
 @contextlib.contextmanager
 def reported(what: str | Callable[[], str | None], every_s: float = EVERY_S, after_s: float = 0.0) -> Iterator[None]:
-    """While the context lasts, report what the program waits for and for how many seconds.
+    """While the context lasts, report what the program waits for, and how many seconds it has waited.
 
     `what`: the text to report, or a function that returns it. A thread calls this function once a second. The function
     returns None while there is nothing to wait for. A wait is first reported after at least a second and at least

@@ -16,7 +16,7 @@ _SIZE = re.compile(r"(?<![a-zA-Z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.IGN
 
 def billions_named(name: str) -> float | None:
     """Return the number of parameters, in billions, that a model's name states. It is 7 for Qwen2.5-7B and 0.135 for
-    SmolLM2-135M. Return None if the name states no such number or different ones."""
+    SmolLM2-135M. Return None if the name states no such number, or several different ones."""
     found = {float(size) * (1 if unit in "bB" else 1e-3) for size, unit in _SIZE.findall(name)}
     return found.pop() if len(found) == 1 else None
 

@@ -27,8 +27,9 @@ class WorkerProcess:
     methods by name, one at a time.
 
     The process ends when the WorkerProcess is closed or when the parent process ends, even if the parent is killed
-    (kill -9). If the object has a method `close`, this is called first. `needs`: how much memory the process needs, as
-    text. If the process dies, the error quotes this text, because the usual cause is a lack of memory.
+    (kill -9). If the object has a method `close`, the process calls this method before it ends. `needs`: how much
+    memory the process needs, as text. If the process dies, the error quotes this text, because the usual cause is a
+    lack of memory.
     """
 
     def __init__(self, name: str, needs: str, make: Callable[..., Any], *arguments: Any):

@@ -55,8 +55,9 @@ def conflicts(
     machine: Machine,
     world: int,
 ) -> list[Problem]:
-    """Return the conflicts of the settings with one another, and with a training by `world` processes on `machine`. A
-    section of the settings that is invalid is None here, and its conflicts are not checked."""
+    """Return the conflicts between settings, and the conflicts of settings with a training by `world` processes on
+    `machine`. Pass None for a section of the settings that is invalid. The conflicts of this section are then not
+    checked."""
     found = _data(inputs)
     if sft is not None:
         found += _schedule(sft) + _precision(sft, machine) + _adapters(sft) + _eight_bit(sft, machine)

@@ -18,7 +18,7 @@ _CHECKPOINT = (
 
 
 def outlook(settings: TrainSettings, inputs: Mapping[str, Path | None], upstream: Upstream) -> Outlook:
-    """Return the estimated cost of a training, as text and as figures. `upstream`: for each input that an earlier step
+    """Return the estimated cost of a training, as text and as numbers. `upstream`: for each input that an earlier step
     has not made yet, the estimates for that step."""
     sft, billions = settings.sft, parameters(settings.student)
     if billions is None:

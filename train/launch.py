@@ -61,8 +61,8 @@ _PORTS = 10_000, 20_000  # the first port and the number of ports, all below the
 class Nodes:
     """The nodes of a run.
 
-    `count`: how many nodes there are. `rank`: the number of this node, from 0. `address`, `port`: where the processes
-    of all nodes meet at the start (torchrun's rendezvous), on the first node. Both are None if there is only one node.
+    `count`: how many nodes there are. `rank`: the index of this node, from 0. `address`, `port`: where the processes of
+    all nodes meet at the start (torchrun's rendezvous), on the first node. Both are None if there is only one node.
     """
 
     count: int = 1
@@ -252,8 +252,8 @@ class _Relay:
 
     @contextmanager
     def listening(self) -> Iterator[_Relay]:
-        """While the context lasts, add each signal that this process receives to the list `self.heard`. Python allows
-        this only in the main thread. In other threads nothing is collected."""
+        """While the context lasts, add each signal that this process receives to the list `self.heard`. Python can
+        handle signals only in the main thread. In other threads the list stays as it is."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -266,7 +266,7 @@ class _Relay:
 
     def pass_on(self, agent: subprocess.Popen[bytes]) -> None:
         """Send each worker the signals that it has not received yet. The third signal kills torchrun's process `agent`
-        and all workers at once. A signal that comes before any worker exists does the same."""
+        and all workers at once. If a signal comes before any worker exists, `agent` is killed too."""
         if not self.heard:
             return
         workers = sorted(self.folder.glob(f"{PIDS}*"))

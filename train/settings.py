@@ -28,9 +28,9 @@ def _count_or_share(value: object) -> object:
 
 
 class BuildSettings(Settings):
-    """Size of a Llama-architecture model with random weights. Its byte-level BPE tokenizer is trained on a text. The
-    paper tunes pretrained models and therefore states none of the defaults. Defaults that it does not state are called
-    NS in this project."""
+    """Size of a Llama-architecture model with random weights. Its byte-level BPE tokenizer is trained on a text
+    file. The paper that this project reproduces tunes pretrained models, so it gives no values for these settings. The
+    defaults are therefore the project's own. The project marks such defaults with NS ("not stated")."""
 
     vocab_size: int = Field(
         default=1024,
@@ -99,14 +99,14 @@ class SftSettings(Settings):
     """One recipe of supervised fine-tuning.
 
     The loss of a step is the mean of -log p over all trained tokens (assistant turns and their end token) of the global
-    batch, on all processes and accumulation steps. It is one mean over tokens, not a mean of means over samples, passes
-    or processes. Loss, gradient and order of the samples (train/data/order.py) therefore do not depend on how the
-    global batch is divided, except for rounding. The last step of an epoch takes the remaining samples, even if they
-    are fewer than a global batch.
+    batch, on all processes and accumulation steps. It is one mean over tokens, not a mean of means over samples,
+    forward passes or processes. Loss, gradient and order of the samples (train/data/order.py) therefore do not depend
+    on how the global batch is divided, except for rounding. The last step of an epoch takes the remaining samples, even
+    if they are fewer than a global batch.
 
-    Let S be the number of steps, W = ceil(S x warmup_ratio) the number of warm-up steps, and s the number of a step,
-    from 0. For s < W the learning rate is learning_rate x s / W, so the first step of a warm-up has rate 0. From step W
-    on, for `cosine`, it is learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2.
+    Let S be the number of steps, W = ceil(S x warmup_ratio) the number of warm-up steps, and s the index of a step,
+    counted from 0. For s < W the learning rate is learning_rate x s / W, so the first step of a warm-up has rate 0.
+    From step W on, for `cosine`, it is learning_rate x (1 + cos(pi (s - W) / (S - W))) / 2.
     """
 
     name: str = Field(default="sft", description="Name of the recipe in cards.")
@@ -288,8 +288,8 @@ class TrainSettings(Settings):
 
 
 class StudentStageSettings(Settings):
-    """The whole config of the stage `student`. `runtime` has no effect: it is accepted so that a config can be shared with
-    `train`."""
+    """The whole config of the stage `student`. The key `runtime` has no effect here. It is accepted so that the
+    stages `student` and `train` can share a config."""
 
     seed: int = Field(ge=0, lt=2**32, description="Seed of the random weights.")
     student: StudentSettings = Field(description="The model to build or copy.")

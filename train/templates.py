@@ -131,7 +131,7 @@ def _starts(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def missing_start(tokenizer: PreTrainedTokenizerBase) -> str | None:
-    """Return a warning if the tokenizer adds a beginning-of-text token to every text but the chat template does not.
+    """Return a warning if rendered conversations lack the beginning-of-text token that the tokenizer adds to texts.
 
     Return None in all other cases. The warning matters because a student with such a tokenizer (Gemma, Llama 3) was
     pretrained with this token.
@@ -173,13 +173,15 @@ def segments(
     """Return the rendered conversation in consecutive pieces: pairs (text, whether the student is trained on this
     text).
 
-    The student is trained on the assistant turns. To find a turn, the conversation is rendered twice: up to the prompt
-    from which generation would start, and up to the end of the turn. The turn is the text that the second rendering
-    adds. The trained part of the turn ends with the turn's last special token. The student is not trained on text that
-    the template writes after this token (often a newline).
+    The student is trained on the assistant turns. To find a turn, the conversation is rendered twice: once up to and
+    including the generation prompt before the turn, and once up to the end of the turn. The turn is the text that only
+    the second rendering has. The trained part of the turn ends with the turn's last special token. The student is not
+    trained on text that the template writes after this token (often a newline).
 
     The caller has to tokenise the pieces one by one, so that the prompt has the same tokens as in generation. Raises
-    TrainError if the template's turns cannot be separated.
+    TrainError if the template rewrites earlier turns or ends an assistant turn without a special token.
+
+    `specials`: what the function `special_tokens` returns.
     """
     return segments_of_all(tokenizer, [messages], specials)[0]
 

@@ -53,7 +53,7 @@ def agent(arguments: list[str]) -> int:
 
 
 def how(code: int) -> str:
-    """Return how a process ended, as text: "was killed by SIGKILL" or "ended with exit code 1".
+    """Return a text that says how a process ended, such as "was killed by SIGKILL" or "ended with exit code 1".
 
     `code`: the exit code that torchrun reports. If a signal killed the process, the code is minus the signal's number,
     or 128 plus that number if a shell started the process.
@@ -96,9 +96,9 @@ def _end(spec: Path, rank: int) -> Path:
 
 
 def quiet_unless_first() -> None:
-    """Make every process except the first (rank 0) log only warnings and discard all printed text.
+    """If this process is not the first (rank 0), log only its warnings and discard the text that it prints.
 
-    Each logged warning begins with the rank of its process.
+    Each of these warnings begins with the time and the rank of the process.
     """
     rank = int(os.environ.get("RANK") or 0)
     if rank:

@@ -24,7 +24,7 @@ class ModelRequest:
       (text,).
     - `ids`: the tokens of the prompt or text. For (context, continuation), the tokens of the context come first.
     - `scored`: the number of tokens at the end of `ids` that belong to the continuation.
-    - `doc`: the item's number among the evaluated items of the task.
+    - `doc`: the item's index among the evaluated items of the task (lm-eval's doc_id).
     """
 
     key: str
@@ -61,8 +61,8 @@ class Refusal:
     """The server's refusal of a request. It takes the place of the reply.
 
     `words`: the server's message.
-    `passing`: whether a temporary fault of the server may be the cause. Such a request was retried before it counted as
-    refused.
+    `passing`: whether the cause may be a temporary fault of the server. If so, the request was retried before it
+    counted as refused.
     """
 
     words: str
@@ -70,9 +70,9 @@ class Refusal:
 
 
 def continues(conversation: Sequence[Mapping[str, str]]) -> bool:
-    """Return whether a conversation ends with the start of a reply, which the model then has to continue.
+    """Return whether the last message of a conversation is an unfinished reply that the model has to continue.
 
-    lm-eval calls such a start gen_prefix.
+    lm-eval calls the text of this message gen_prefix.
     """
     return bool(conversation) and conversation[-1]["role"] == "assistant"
 
@@ -83,14 +83,15 @@ OnReplies = Callable[[Sequence[ModelRequest], Sequence[Any]], None]
 class EvalBackend(Protocol):
     """The interface of an object that runs the model and answers batches of requests. Its methods raise EvalError.
 
-    All requests of a call are of one kind. The method `answer` calls `on_replies(requests, replies)`, in the calling
-    thread, for each group of replies as it arrives. The form of a reply depends on the kind of the request:
+    All requests of one call of a method are of the same kind. The method `answer` calls `on_replies(requests,
+    replies)`, in the calling thread, for each group of replies as it arrives. The type of a reply depends on the
+    request's kind:
 
     - generate_until: a Reply.
     - loglikelihood: a pair (log-likelihood, whether greedy decoding produces the text).
     - loglikelihood_rolling: a log-likelihood.
 
-    A Refusal can take the place of any reply.
+    If the server refused a request, a Refusal takes the place of its reply.
     """
 
     def cut(self, kind: Kind, requests: Sequence[ModelRequest]) -> list[list[ModelRequest]]:

@@ -23,7 +23,7 @@ def always(count: int) -> Size:
 def generations(requests: Iterable[ModelRequest], size: Size) -> list[list[ModelRequest]]:
     """Divide generation requests into batches. All requests of a batch have the same generation keywords.
 
-    Requests with the same keywords are sorted by descending length, then by text.
+    Requests with the same keywords are sorted by the length of the prompt in tokens, longest first, then by its text.
 
     `size`: a function that returns the number of requests in a batch (see `chunks`).
     """

@@ -162,8 +162,8 @@ def fitting(config: Any, memory: int, width: int, kind: str) -> batches.Size:
     `width`: the number of bytes per weight or activation.
     `kind`: lm-eval's request type.
 
-    lm-eval can also search for a batch size, but its search is not used. For generation it tries sequences as long as
-    the model's whole context (131,072 tokens for Llama 3.1), so it finds that only one fits.
+    lm-eval can also search for a batch size, but its search is not used. For generation, the search tries sequences
+    as long as the model's whole context (131,072 tokens for Llama 3.1), and finds that only one of them fits.
     """
     text = getattr(config, "text_config", None) or config
     hidden, heads = text.hidden_size, text.num_attention_heads

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 class ServerModel:
     """The EvalBackend that sends requests to a server.
 
-    Each call of `answer` reads the API key from the environment. No message contains the key.
+    Each call of `answer` reads the API key from the environment. No log or error message contains it.
     """
 
     def __init__(self, model: Model, runtime: Runtime, lm: HarnessModel):

@@ -55,12 +55,12 @@ class ReplyCounts:
     - `sent`: the number of requests sent to the model.
     - `known`: the number of requests answered from the store.
     - `cut`: for each leaf task, the number of prompts whose start was removed to fit the model's context.
-    - `continued`: for each leaf task, the number of conversations in which a chat server has to continue a given start
-      of a reply.
+    - `continued`: for each leaf task, the number of conversations that end with the beginning of a reply (lm-eval's
+      gen_prefix), which a chat server has to continue.
     - `refused`: for each leaf task, the number of prompts that the server refused. A refused prompt counts as an empty
       reply.
-    - `ended`: for each (leaf task, number of the item among the evaluated items), whether the reply was truncated (see
-      Reply).
+    - `ended`: for each (leaf task, index of the item among the evaluated items), whether the reply was truncated at its
+      token limit; None if unknown.
     """
 
     sent: int = 0
@@ -89,7 +89,7 @@ def keep(
       count.
     - The server refused all requests.
     - The server refused a request for log-likelihoods.
-    - The server refused any request, and `model.refused=error` is set.
+    - The server refused at least one request, and `model.refused=error` is set.
     """
     counts = ReplyCounts()
 

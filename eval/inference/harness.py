@@ -36,15 +36,15 @@ def evaluate(
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     """Run the benchmarks of the suite on `model`, and return the results and the samples.
 
-    `local`: the tasks with local files.
-    `kept`: the reply store's file.
+    `local`: the tasks whose data are read from local files instead of the hub.
+    `kept`: the path of the reply store.
     `scratch`: an empty folder.
 
     The results are the content of lm-eval's results file. They include the keys that lm-eval's command line adds (such
     as task_hashes and chat_template_sha) and `replies`, the counts of cached.ReplyCounts.
 
     The samples of each leaf task are a list in the order of the items. Each sample has `at_limit`: whether the reply
-    was truncated at its token limit. It is None if this is unknown or if nothing was generated.
+    was truncated at its token limit; None if this is unknown or if nothing was generated.
 
     Raises EvalError if a model or benchmark cannot be loaded, or if they do not fit together.
     """

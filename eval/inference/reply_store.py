@@ -59,8 +59,8 @@ class ReplyStore:
     `others`: the paths of other runs' stores. If a reply is missing in the file at `path`, it is taken from them.
 
     If the process is killed, no added record is lost (SQLite's WAL). If the power fails, the records added since the
-    last sync can be lost. The method `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is set
-    aside, and the run requests its replies again.
+    last sync can be lost. The method `add` syncs if the last sync is at least SYNC_S seconds old. A damaged file is
+    renamed, and the replies that were in it are requested from the model again.
 
     Raises StoreError if a store cannot be opened, read or written.
     """
@@ -97,7 +97,7 @@ class ReplyStore:
                 raise self._error(error) from error
 
     def find(self, keys: Iterable[str]) -> dict[str, Record]:
-        """Return {key: record} for those of `keys` that have a stored record.
+        """Return {key: record} for the elements of `keys` that have a stored record.
 
         Records found in other runs' files are copied into this file, so that it is complete.
         """

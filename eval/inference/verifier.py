@@ -38,7 +38,7 @@ class Verifier:
     """A verifier: a model at a server that judges replies.
 
     `key_env`: the NAME of the environment variable with the API key.
-    `max_tokens`: the token limit of what the verifier writes, which is a verdict and the reasoning before it.
+    `max_tokens`: the maximum number of tokens that the verifier writes for one reply: its reasoning, then its verdict.
     `concurrency`: the maximum number of calls in flight, which changes only the speed.
     """
 

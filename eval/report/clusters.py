@@ -11,7 +11,7 @@ from typing import Any
 def clusters(task: str, subtask: str, samples: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Return the cluster of each item; None for an item without a cluster.
 
-    A cluster consists of the items on one subject or of one sub-task, whose results can be correlated.
+    A cluster consists of the items that share a subject or a sub-task. Their results can be correlated.
 
     `samples`: lm-eval's samples. The key `doc` of each sample is the item.
 

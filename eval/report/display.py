@@ -38,7 +38,7 @@ class Progress:
     Call the object with (items done, items in total, leaf task). Calls from several threads are safe.
 
     `console`: where the bars are drawn. None means standard error if it is a terminal.
-    `line_s`: the number of seconds between two lines of text. Such lines are printed if there is nowhere to draw bars.
+    `line_s`: if no bars can be drawn, a line of text is printed instead, at most every `line_s` seconds.
     """
 
     def __init__(self, tasks: Sequence[str], console: Console | None = None, line_s: float = LINE_S):
@@ -120,7 +120,7 @@ def table(result: Mapping[str, Any], width: int | None = None) -> str:
     """Return the scores in `result` (scores.json) as a text table in percent.
 
     The rows are the tasks, the means of groups, and the overall mean. A missing value is shown as "-". Below the table
-    is a warning for each task in which more than the share `cut.NOTICED` of the replies was truncated.
+    is a warning for each task in which the share of truncated replies is above `cut.NOTICED`.
 
     `width`: the table's width in characters. None means the terminal's width, or 120 without a terminal.
     """

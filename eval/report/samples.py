@@ -21,17 +21,19 @@ _LOOSE = "prompt_level_loose_acc"  # IFEval's tolerant verdict
 
 
 class SampleRow(TypedDict):
-    """The result of one item (one question of a benchmark). Every reply is read by strict and by tolerant rules
-    (answers.py).
+    """The result of one item (one question of a benchmark). The answer is extracted from every reply
+    twice: by strict rules (the task's own) and by tolerant rules (lenient extraction, answers.py).
 
     - `subtask`: lm-eval's leaf task. It differs from `task` only if `task` is a group.
     - `cluster`: the item's subject (MMLU, MATH) or sub-task (BBH). Results of items in the same cluster are correlated.
       None if the benchmark has no clusters, or only one.
     - `prompt_hash`: the sha256 of the prompt.
     - `extracted`: the answer that the strict rules found; None if they found none.
-    - `correct`: the score of this answer (0..1). It is the first metric of the task's first filter in lm-eval.
+    - `correct`: the score of the answer in `extracted` (0..1). It is the first metric of the task's first filter in
+      lm-eval.
     - `extracted_tolerant`: the answer that the tolerant rules found; None if they found none.
-    - `correct_tolerant`: the score of this answer; None if the task has no tolerant score.
+    - `correct_tolerant`: the score of the answer in `extracted_tolerant`; None if tolerant rules do not exist for the
+      task.
     - `at_limit`: whether the reply was truncated at its token limit; None if unknown or if nothing was generated.
     """
 
@@ -58,8 +60,8 @@ def leaves(task: str, subtasks: Mapping[str, Sequence[str]]) -> list[str]:
 def rows(task: str, subtask: str, samples: Sequence[Mapping[str, Any]], kind: str | None = None) -> list[SampleRow]:
     """Return the rows of samples.parquet for one leaf task.
 
-    They hold the answers of the task's first filter, which is the strictest in lm-eval, and the scores of its first
-    metric.
+    The rows hold the answers that the task's first filter extracted (lm-eval lists the strictest filter first), and the
+    scores of the task's first metric.
 
     `kind`: the kind of the task's answers (see answers.kind_of).
 

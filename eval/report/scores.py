@@ -30,8 +30,9 @@ def scores(
 
     Some entries of a task:
 
-    - `extraction`: the share of items in which the strict rules found an answer. A task without a tolerant score
-      (unknown kind of answer, log-likelihoods) has None for both the tolerant score and the extraction.
+    - `extraction`: the share of items in whose replies the strict rules (the task's own) found an answer. It is None,
+      like the tolerant score, if lenient extraction is not defined for the task (unknown kind of answer,
+      log-likelihoods).
     - `at_limit_known`: the number of replies for which the backend reported whether they were truncated.
     - `at_limit`: the number of truncated replies among these; None if `at_limit_known` is 0.
     - `macro`: scores in which each cluster of items (MMLU's subjects, BBH's tasks) has the same weight, as OpenCompass
@@ -42,9 +43,9 @@ def scores(
     of each cluster is divided by its number of items. The square root of the sum over clusters is then divided by the
     number of clusters. If a cluster has only one item, the standard errors are None.
 
-    If a task has no rows, its numbers are None. A mean over tasks is None if one of the tasks has no value, because
-    means over different tasks are not comparable. The stage adds `quantized`: the model's label if its weights were
-    once quantised (gra/labels.py), or None.
+    If `rows` has none of a task, all numbers of this task are None. A mean over tasks is None if one of the tasks has
+    no value, because means over different tasks are not comparable. The stage adds `quantized`: the model's label if
+    its weights were once quantised (gra/labels.py), or None.
     """
     by_task: dict[str, list[SampleRow]] = {task: [] for task in tasks}
     for row in rows:
@@ -75,7 +76,8 @@ def scores(
 def flat(result: Mapping[str, Any]) -> dict[str, float]:
     """Return the stage's metrics: the strict score, tolerant score and extraction rate of each task, and their means.
 
-    The extraction rate is the share of items in which the strict rules found an answer.
+    The strict score counts answers that the task's own rules extract from the replies, the tolerant score those that
+    lenient rules extract. The extraction rate is the share of items in which the task's own rules found an answer.
 
     The keys are NAME, NAME.tolerant and NAME.extraction, where NAME is `mean` or a task. None values are left out.
     """

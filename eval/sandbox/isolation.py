@@ -40,9 +40,9 @@ class Isolation:
 
 
 def candidates() -> list[Isolation]:
-    """Return the ways of isolation whose programs are installed here, best first.
+    """Return the ways of isolation whose executables (such as bwrap) are installed on this machine, best first.
 
-    Only a trial shows whether the kernel allows them.
+    The function does not check whether the kernel allows them. The caller has to try them.
     """
     found = []
     if _program("bwrap"):

@@ -34,7 +34,7 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a program ended. `said`: the end of its output.
+    """How a program ended. `said`: the last part of its output.
 
     The attribute `reason` is one of:
 

@@ -48,7 +48,9 @@ _OFFICIAL = (
 
 
 def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
-    """Return the kind of a leaf task's answers, one of KINDS; None if the task has no tolerant score.
+    """Return the kind of a leaf task's answers, one of KINDS; None if no tolerant rules exist for the task.
+
+    Tolerant rules extract an answer from a reply even if it is not in the form that the prompt asks for.
 
     `spec`: the task's YAML, merged with its includes. If `metadata.answer` does not state the kind, the task's name
     decides.
@@ -64,7 +66,7 @@ def kind_of(task: str, spec: Mapping[str, Any]) -> str | None:
 
 
 def tolerant(kind: str, doc: Mapping[str, Any], reply: str, gold: str) -> Read:
-    """Return the answer that the tolerant rules find in one reply, and its score.
+    """Return the answer that the tolerant rules (lenient extraction) find in one reply, and the answer's score.
 
     `gold`: the item's target text.
 
@@ -94,7 +96,7 @@ def tolerant_all(kind: str, items: Sequence[tuple[Mapping[str, Any], str, str]])
 
 
 def in_form(kind: str | None, extracted: str | None) -> str | None:
-    """Return the text that a task's filter extracted from a reply; None if this text is not an answer.
+    """Return `extracted`, the text that a task's filter took from a reply, if it is an answer; else None.
 
     Filters of multiple-choice tasks can return any text. For these tasks, only a single letter counts as an answer.
     """

@@ -96,7 +96,7 @@ _SORTED = re.compile(r"\b(?:sorted|alphabetical(?:ly)?)\b[^\n:]{0,80}(?::|\bis\b
 def read(question: str, reply: str, gold: str) -> tuple[str | None, bool]:
     """Return the answer that `reply` gives to `question`, and whether this answer is right.
 
-    `gold`: the right answer. Its form (such as a letter or a number) decides which rules read the reply.
+    `gold`: the right answer. Its type (such as a letter or a number) decides by which rules the answer is extracted.
     """
     gold = gold.strip()
     if re.fullmatch(r"\([A-Z]\)", gold):

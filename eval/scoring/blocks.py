@@ -92,7 +92,7 @@ def indented(reply: str) -> list[Block]:
 def parsed(text: str, fault: list[int] | None = None) -> ast.Module | None:
     """Return the syntax tree of a program; None if the program does not parse or is longer than LONGEST.
 
-    If the program has a syntax error in a known line, the line's number (from 1) is appended to `fault`.
+    If the program has a syntax error in a known line, that line's number (from 1) is appended to the list `fault`.
     """
     if len(text) > LONGEST:
         return None

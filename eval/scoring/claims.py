@@ -76,8 +76,9 @@ def claims(text: str) -> list[Claim]:
 def settle(text: str, count: int, firm: bool = False) -> tuple[Found, set[int]]:
     """Return the letter of the option that a reply finally chooses, and the indices of the options that it denies.
 
-    A claim is what the reply says about an option. The letter is None if no claim decides. It is AMBIGUOUS if the
-    deciding claims name several options, or if several options stay doubtful.
+    A claim is what the reply says about an option. The letter is None if the claims do not settle the choice. It
+    is AMBIGUOUS if the claims that settle it name several options, or if no claim settles it and the reply names
+    several options with doubt.
 
     `text`: the reply, in which `mentions.marked` has replaced each mention of an option by a character.
     `count`: the number of options.

@@ -24,7 +24,7 @@ _verdicts: dict[str, Verdict] = {}  # by program
 
 
 def protect(choice: str) -> None:
-    """Choose how the programs of replies run from now on: in a sandbox, or without one.
+    """Set how this process runs the programs in replies from now on: in a sandbox, or without one.
 
     `choice`: the setting `suite.sandbox`. The value `auto` means the best sandbox that works here. The value `none`
     means no sandbox, with limits only on time and memory.
@@ -41,7 +41,7 @@ def protect(choice: str) -> None:
 
 
 def code_of(reply: str, name: str | None) -> str | None:
-    """Return the Python code that the strict rules find in a reply; None if there is none.
+    """Return the Python code that the strict extraction rules find in a reply; None if there is none.
 
     Reasoning is removed first. From the code blocks, the rules take the last one that defines the function `name`, or
     else the first one. If that block uses parts of other blocks, these parts are put before it. A block without a
@@ -101,7 +101,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def tolerant_all(items: Sequence[tuple[Mapping[str, Any], str]]) -> list[tuple[str | None, float]]:
-    """Return, for each (item, reply), the program that the tolerant rules find (or None) and its score.
+    """Return, for each (item, reply), the program found by lenient extraction (None without one) and its score.
 
     The score is 1.0 if the program passes the tests, else 0.0.
     """

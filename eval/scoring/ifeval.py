@@ -21,7 +21,7 @@ _LOOP = re.compile(r"(.{1,20}?)\1{1000,}", re.DOTALL)
 
 
 def prepare() -> str:
-    """Prepare lm-eval's checks of instructions, and return the name of the sentence splitter that they use.
+    """Prepare lm-eval's checks for IFEval's instructions, and return the name of the sentence splitter that they use.
 
     Afterwards the checks can be imported without a download, and their verdicts are repeatable.
     """
@@ -71,9 +71,10 @@ def judge(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
 
     lm-eval calls this function as `process_results`.
 
-    The strict metrics read the reply as it is. The loose metrics also accept it without its first line, last line or
-    asterisks. A text repeated more than 1,000 times in a row is cut to 1,000 repeats. If the reply makes a check
-    crash (JSON nested too deep for Python), it counts as following no instruction.
+    The strict metrics check the reply as it is. For the loose metrics, an instruction also counts as followed if the
+    reply follows it after its first line, its last line or its asterisks are removed. A text repeated more than 1,000
+    times in a row is cut to 1,000 repeats. If the reply makes a check crash (JSON nested too deep for Python), it
+    counts as following no instruction.
     """
     prepare()
     from lm_eval.tasks.ifeval import utils

@@ -43,7 +43,7 @@ _verdicts: dict[tuple[str, str], bool] = {}  # by (right answer, answer)
 def gold_of(doc: Mapping[str, Any]) -> str:
     """Return the right answer of an item: its `answer`, or else the content of the last LaTeX box in its `solution`.
 
-    Raises EvalError if it has neither.
+    Raises EvalError if the item has neither.
     """
     found = str(doc["answer"]) if doc.get("answer") not in (None, "") else boxed(str(doc.get("solution") or ""))
     if not found:

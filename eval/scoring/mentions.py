@@ -105,7 +105,7 @@ _EMPHASIS = re.compile(r"\*{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|`|\\[()\[\]]|\$|\\,|
 def marked(text: str, count: int, options: Sequence[str] = ()) -> str:
     """Return `text` with each mention of an option replaced by one private-use Unicode character.
 
-    Marks of emphasis, code and formulas (such as asterisks, backticks and $) are removed.
+    Markup of emphasis, code and formulas (such as asterisks, backticks and $) is removed.
 
     `count`: the number of options.
     `options`: the options' texts, if known.

@@ -87,8 +87,8 @@ _LABEL = re.compile(r"[*_\-•\s]{0,6}\(?([A-Z])([).:]|[*_]{0,2}$)")
 def gold_letter(doc: Mapping[str, Any]) -> str:
     """Return the letter of an item's right option.
 
-    It is read from the first of these columns that the item has: `answer` (a number from 0, or a letter), `answerKey`
-    (a letter, or one of the labels of the item's `choices`), `label` (a number from 0). Raises EvalError if the item
+    It is read from the first of these columns that the item has: `answer` (an index from 0, or a letter), `answerKey`
+    (a letter, or one of the labels of the item's `choices`), `label` (an index from 0). Raises EvalError if the item
     has none of them.
     """
     answer = doc.get("answer")
@@ -154,7 +154,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def stated(reply: str, options: Sequence[str]) -> str | None:
-    """Return the letter that the tolerant rules find in a reply; None if there is none.
+    """Return the option's letter that the tolerant rules (lenient extraction) find in a reply; None if there is none.
 
     `options`: the options' texts; [] if unknown.
     """

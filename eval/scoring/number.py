@@ -195,7 +195,7 @@ def same(answer: str, gold: str) -> bool:
 
 
 def value(text: str) -> Fraction | None:
-    """Return the last number in `text`, which can have a unit; None if there is none.
+    """Return the value of the last number in `text`, ignoring a unit after it; None if there is no number.
 
     If `text` has a "####" (a GSM8K solution), only the text after the last "####" is read.
     """

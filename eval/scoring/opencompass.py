@@ -68,7 +68,7 @@ def letter(reply: str, options: str) -> str | None:
 def asked_letter(reply: str) -> str | None:
     """Return the first letter that follows "ANSWER:" in the reply, with its case unchanged; None if there is none.
 
-    OpenCompass compares the letter with a capital, so a small letter is wrong.
+    OpenCompass compares the letter with a capital letter, so a lower-case letter counts as wrong.
     """
     found = _FIRST_ANSWER.search(reply)
     return found[1] if found else None
@@ -81,11 +81,11 @@ def number(reply: str) -> str | None:
 
 
 def expression(reply: str) -> str | None:
-    """Return the expression that a reply to an item of MATH states; None if it is empty.
+    """Return the expression that a reply to an item of MATH states; None if there is no expression.
 
     If the reply has a LaTeX box, the expression is the content of the last box. Otherwise it is the end of the first
-    sentence that announces an answer. If no sentence announces one, it is the first sentence of the reply. If that
-    sentence has formulas, only its last formula is returned.
+    sentence that announces an answer. If no sentence announces one, it is the first sentence of the reply. If the text
+    taken from the sentence has formulas, only the last of these formulas is returned.
     """
     inside = boxed(reply)
     if inside is not None:

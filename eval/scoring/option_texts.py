@@ -15,7 +15,7 @@ def plain(text: str) -> str:
 
 
 def unquoted(text: str, options: Sequence[str]) -> str:
-    """Return the text without the options that it quotes literally.
+    """Return `text` with each literal quote of an option's text removed.
 
     The caller looks for refusals in the returned text. Words such as "you can't tell" are not a refusal if they are
     part of an option.
@@ -26,9 +26,10 @@ def unquoted(text: str, options: Sequence[str]) -> str:
 
 
 def unlisted(text: str, options: Sequence[str]) -> str:
-    """Return the text without its list of all options, if it has one that gives each option's letter and text.
+    """If `text` contains a list of all options, each with letter and text, return `text` without this list.
 
-    A reply that only repeats such a list, "(A) yes (B) no", says nothing about the answer.
+    Otherwise return `text` unchanged. A reply that only repeats such a list, "(A) yes (B) no", says nothing about the
+    answer.
     """
     if len(options) < 2 or len(options) > len(LETTERS):
         return text

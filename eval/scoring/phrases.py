@@ -138,8 +138,10 @@ def statements(text: str) -> list[str]:
 
 
 def announced(text: str) -> list[tuple[str, bool]]:
-    """Return a pair (text, by_heading) for each of `statements`. `by_heading` is true if the text follows a heading
-    ("Answer:", "### Answer") and no phrase with a verb ("The answer is").
+    """Return a pair (text, by_heading) for each text that the function `statements` returns.
+
+    `by_heading` is true if only a heading ("Answer:", "### Answer") announces the text, and false if the announcement
+    has a verb ("The answer is").
 
     After a heading, a reply may show calculation steps before it gives the answer.
     """

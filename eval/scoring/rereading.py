@@ -18,12 +18,12 @@ READINGS = (
 
 
 def reread(leaf: str, kind: str | None, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
-    """Return the samples of a leaf task with OpenCompass's answers and verdicts in place of the strict ones.
+    """Return a leaf task's samples with OpenCompass's answers and verdicts instead of those of the task's own rules.
 
     Programs run in the sandbox.
 
-    Return None for a task to which OpenCompass's rules do not apply: IFEval (OpenCompass makes the same checks), a task
-    of the simulated world (eval/tasks/world), or a task with an unknown kind of answers.
+    Return None for a task to which OpenCompass's rules do not apply: IFEval (OpenCompass makes the same checks), a
+    benchmark that GRA generates for simulations (eval/tasks/world), or a task with an unknown kind of answers.
     """
     mine = [sample for sample in logged if sample["filter"] == logged[0]["filter"]]
     docs, replies = [sample["doc"] for sample in mine], [str(sample["resps"][0][0]) for sample in mine]

@@ -80,7 +80,7 @@ def judge(doc: Mapping[str, Any], results: Sequence[str | None]) -> dict[str, fl
 
 
 def stated(reply: str, gold: str) -> str | None:
-    """Return the answer that the tolerant rules find in a reply; None if there is none.
+    """Return the answer that the tolerant rules (lenient extraction) find in a reply; None if there is none.
 
     `gold`: the right answer. The rules use only its form: whether it is a number or a word, and its number of words.
     """
@@ -101,9 +101,9 @@ def stated(reply: str, gold: str) -> str | None:
 
 
 def same(answer: str, gold: str) -> bool:
-    """Return whether an answer found by the tolerant rules is right.
+    """Return whether an answer found by the tolerant rules (lenient extraction) is right.
 
-    It has to be the same number as `gold`, or the same text after `normalise`.
+    The answer is right if it is the same number as `gold`, or the same text after the function `normalise`.
     """
     if re.fullmatch(r"-?[\d.,]+", gold.strip()):
         return number.same(answer, gold)

@@ -62,7 +62,7 @@ class Members:
 
 @contextmanager
 def with_tasks_of(folder: str | None) -> Iterator[None]:
-    """Within this context, the functions of this module also find the user's tasks in `folder`.
+    """A context manager: inside it, the functions of this module also find the user's tasks in `folder`.
 
     `folder`: the setting `suite.task_dir`. None means that the user has no tasks.
 
@@ -183,8 +183,8 @@ def members(name: str) -> Members | None:
 def read(path: Yaml) -> dict[str, Any]:
     """Return the content of a task's YAML, with its includes merged as lm-eval merges them.
 
-    Values of the form `!function NAME` become the text NAME. Raises OSError if a file is missing, yaml.YAMLError if it
-    is not YAML.
+    Values of the form `!function NAME` become the text NAME. Raises OSError if a file is missing, and yaml.YAMLError if
+    a file is not valid YAML.
     """
     import yaml
 

@@ -99,8 +99,8 @@ def tried(tasks: Any, suite: Suite, seed: int) -> tuple[list[Any], dict[str, str
 def taken(objects: list[Any], suite: Suite) -> dict[str, list[int]] | None:
     """Return, for each leaf task, the positions of the items that `suite.limit` selects, in ascending order.
 
-    Return None without a limit. The limit applies to each entry of `suite.tasks`. If an entry is a group, its leaf
-    tasks share the limit (subset.py).
+    Return None if `suite.limit` is null. The limit applies to each entry of `suite.tasks`. If an entry is a group, its
+    leaf tasks share the limit (subset.py).
 
     `objects`: the loaded tasks and groups, as the function `tried` returns them.
     """

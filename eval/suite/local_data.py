@@ -37,7 +37,7 @@ _ENDS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task and its local files. A task without files is read from the hub.
+    """A task and its local files. The data of a task without local files are read from the hub.
 
     `files`: the path for each split. If the task joins several configurations, the keys are SPLIT/CONFIGURATION.
     `dropped`: the keys to remove from the task's YAML. They name splits that have no file and that the task does not
@@ -144,8 +144,8 @@ def load(files: Mapping[str, str], subject: str | None = None, **_: Any) -> Any:
 def records(path: Path, subject: str | None = None) -> list[dict[str, Any]]:
     """Return the records of a file. If `subject` is given, return only the records of that subject.
 
-    Raises EvalError if there are no records, or if a record is not valid. In the second case, the message names the
-    file and the line.
+    Raises EvalError if there are no records, or if a record is not valid. For an invalid record, the message names
+    the file and the line.
     """
     everything = _records(path, path.stat().st_mtime_ns)
     kept = [record for record in everything if subject is None or record.get("subject") == subject]

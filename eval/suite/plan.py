@@ -100,9 +100,9 @@ def runs_code(suite: Suite) -> bool:
 def local(suite: Suite, inputs: Mapping[str, Path | None]) -> LocalFiles:
     """Find the tasks of the suite that read local files, and their files.
 
-    A task of the simulated world (eval/tasks/world) always reads local files. They come from the input `benchmarks`, or
-    from `suite.data_dir` if the input does not have them. Any other task reads local files only if `suite.data_dir` is
-    set.
+    A benchmark that GRA generates for simulations (eval/tasks/world) always reads local files. These files come from
+    the input `benchmarks`, or from `suite.data_dir` if the input does not have them. Any other task reads local files
+    only if `suite.data_dir` is set.
     """
     folders = [Path(suite.data_dir), Path(suite.data_dir) / "benchmarks"] if suite.data_dir is not None else []
     made = inputs.get("benchmarks")
@@ -189,7 +189,7 @@ def scored(suite: Suite, owner_of: Mapping[str, str], skipped: Iterable[str]) ->
 
 
 def groups_of(suite: Suite) -> dict[str, str]:
-    """Return the group of each task. A task without a group has no entry.
+    """Return {task: group}. A task without a group has no entry.
 
     A group is stated by the suite, or else by the key `metadata.group` in the YAML of one of this project's tasks.
     """

@@ -104,7 +104,7 @@ def coverage(arms: Sequence[Arm], seeds: Sequence[str], embedder: Embedder, seed
 
 
 def analysis(rows: Sequence[Row], seeds: Sequence[str], embedder: Embedder, model: str | None = None) -> Row:
-    """Return the measures of one data set, such as the dispersion, as a mapping from name to value.
+    """Return the statistics of one data set, such as distinct-n, as a mapping from name to value.
 
     If a measure cannot be computed, its value is None. For example, without `seeds`, the distance to the seeds is None.
     `rows`: the samples of the data set.

@@ -27,8 +27,8 @@ def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Rev
     `drawn`: the map, which shows where the instructions lie in embedding space. If there is no map, it is a sentence
         that says why.
     `told`: all other results of the analysis, as they are written to the JSON file.
-    `reviewed`: data set -> its reviewed proposals, and the smallest mean review score for which a proposal is kept
-        (None: unknown).
+    `reviewed`: data set -> a pair of its reviewed proposals (generated samples, kept or dropped) and the smallest mean
+        review score with which a proposal is kept (None: unknown).
     """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
@@ -55,12 +55,12 @@ def _text(path: str, text: str) -> Path:
 def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
     """Return the results of the analysis as Markdown tables, for the terminal.
 
-    The first table has the numbers of the map, which shows where the instructions lie in embedding space. The further
-    tables have the scores that the reviewers of each data set gave.
+    The first table has the statistics of the map, which shows where the instructions lie in embedding space. For each
+    data set, a further table summarises the scores that each reviewer gave.
 
-    `drawn`: the map, or a sentence that says why there is no map. The sentence then replaces the map's table.
-    `reviewed`: data set -> its reviewed proposals, and the smallest mean review score for which a proposal is kept
-        (None: unknown).
+    `drawn`: the map, or a sentence that says why there is no map. Such a sentence replaces the first table.
+    `reviewed`: data set -> a pair of its reviewed proposals (generated samples, kept or dropped) and the smallest mean
+        review score with which a proposal is kept (None: unknown).
     """
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"

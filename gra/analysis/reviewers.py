@@ -13,14 +13,16 @@ from gra.severity import preference
 
 
 def reviewers(found: Sequence[Judged]) -> dict[str, Any]:
-    """Return three measures of the models that reviewed the proposals in `found`.
+    """Return three measures of the models that reviewed the proposals (generated samples) in `found`.
 
     If there are too few samples to compute a measure, it is None.
 
-    severity    how many points lower a reviewer scores than the other reviewers of the same samples (negative: higher)
+    severity    for each reviewer, how many points its scores lie below those of the other reviewers of the same samples
+                (negative: above)
     agreement   for each pair of reviewers, the correlation of their scores
-    own_family  how many points a reviewer favours generators of its own model family: how far its scores for them lie
-                above the other reviewers' scores, minus the same number for all other generators
+    own_family  for each reviewer, its bias towards generators of its own model family, in points. For the samples of
+                these generators, take the reviewer's scores minus the other reviewers' scores. Subtract the same
+                difference for the samples of all other generators
 
     The measures are computed from all proposals, kept and dropped. The kept ones alone would make the reviewers seem to
     disagree, because a proposal with one low score is kept only if its other scores are high.

@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 def of_app(app: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a decorator that makes a function explain unknown arguments.
+    """Return a decorator for a function that runs a stage (such as training) with the config conf/`app`.yaml.
 
-    The function runs a stage with the config conf/`app`.yaml. If it is called with an argument that it does not have,
-    it raises a TypeError that says what to write instead: a similar argument, or a key of the config.
+    If the decorated function is called with an unknown argument, it raises a TypeError that says what to write instead:
+    a similar argument, or a key of the config.
     """
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
@@ -49,10 +49,10 @@ def _told(function: str, name: str, value: Any, names: Sequence[str], app: str) 
 
 
 def not_a_path(name: str, value: object, wanted: str) -> list[Problem]:
-    """Return [] if `value` is a path or a text that is not empty. Otherwise return a list with one fault of the
-    argument `name`.
+    """Return [] if `value` is a path or a non-empty string. Otherwise return a list with one error message for the
+    argument that has the name `name`.
 
-    `wanted`: words for the message that say what the user should give.
+    `wanted`: the part of the message that says what the user should give.
     """
     if isinstance(value, str | PathLike) and value != "":
         return []

@@ -43,8 +43,8 @@ def synthesize(
             `config={"seeds.columns": {...}}`.
         models: the models of the committee. Each is a name under which a server offers the model, or a mapping with the
             keys of an entry of `models` in a file of conf/pool. The committee has one generator, `synthesis.reviewers`
-            reviewers (default: 3) and an adjudicator. So by default it needs five models. If you have fewer, set fewer
-            reviewers.
+            reviewers (default: 3) and an adjudicator. So by default it needs five models. If you have fewer models, set
+            `synthesis.reviewers` to a smaller number.
         output: folder of the result. If it holds an unfinished run, the run is resumed. If it is finished, it is
             returned at once.
         base_url: the OpenAI-compatible server(s), including /v1. The API key, if any, is read from OPENAI_API_KEY.
@@ -144,12 +144,13 @@ def probe(
     seed: int = 0,
     config: Config | None = None,
 ) -> Probe:
-    """Test whether the models can judge, before a run is paid for. The command is `gra probe`.
+    """Test whether the models can tell right answers from wrong ones, before you pay for a run. The command is
+    `gra probe`.
 
     The arguments and the errors are those of `synthesize`, without `rounds` and `samples`.
 
-    The method `.report()` of the result returns what the command prints. The attribute `.result` holds all figures. The
-    attribute `.faults` holds the reasons not to run this committee.
+    The method `.report()` of the returned object returns what the command prints. The attribute `.result` holds all
+    numbers that the test measured. The attribute `.faults` holds the reasons not to run this committee.
     """
     target = "gra.synthesis.probe.stage.run"
     with file_of(seeds, "seeds", output) as path:

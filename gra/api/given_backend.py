@@ -31,7 +31,8 @@ class PoolSettings(PoolBase):
 
 @contextmanager
 def given(backend: Any) -> Iterator[str]:
-    """Make `backend` available to `connect` during the `with` block. Yield the name under which `connect` finds it.
+    """Register the caller's object `backend` during the `with` block, so that the function `connect` can find it. Yield
+    the name under which the object is registered.
 
     Raises ConfigError if the backend has no `async def chat`.
     """
@@ -57,7 +58,7 @@ def given(backend: Any) -> Iterator[str]:
 
 
 def connect(pool: dict[str, Any], runtime: dict[str, Any]) -> Backend:
-    """Return the backend that the caller registered with `given`. The key `backend` of `pool` is its name.
+    """Return the backend that the caller registered with `given`, under the name that `pool["backend"]` holds.
 
     Raises ConfigError if no backend of this name is registered in this process.
     """
@@ -106,9 +107,9 @@ class _Given(Backend):
         await self._open.__aexit__(kind, value, trace)
 
     async def chat(self, request: Request) -> Reply:
-        """Return the reply of the caller's `chat`. If the call fails, it is made again.
+        """Call the method `chat` of the caller's object, and return the reply. A failed call is retried.
 
-        Raises ServerError if the model's last answer to any call was too long ago (retrying.py).
+        If a call fails and the model's last answer to any call was too long ago, ServerError is raised (retrying.py).
         """
         return await self._retrying.chat(request)
 

@@ -23,8 +23,8 @@ def file_of(records: Records, kind: str, output: str | Path) -> Iterator[str]:
     """Yield the path of a file that holds the `records`.
 
     If `records` is a path, yield this path. Otherwise write the records to the file OUTPUT.seeds.jsonl or
-    OUTPUT.data.jsonl. If the `with` block raises ConfigError before a run has begun, the writing is undone: the file
-    gets its previous content back, or a new file and its new folders are removed.
+    OUTPUT.data.jsonl. If the `with` block raises ConfigError before it has begun a run, the file gets its previous
+    content back. If the file did not exist before, it is removed, with the folders that were created for it.
 
     `kind`: "seeds" or "data".
 

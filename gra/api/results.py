@@ -149,9 +149,9 @@ class Data(Folder):
 
 
 class Probe(Folder):
-    """The folder of a probe, which tests whether the models can judge.
+    """The folder of a probe, which tests whether the models can tell right answers from wrong ones.
 
-    `result`: all figures.
+    `result`: all numbers that the probe measured.
     `faults`: the reasons not to run this committee, one sentence each.
 
     There are three possible reasons:
@@ -197,7 +197,7 @@ class Scores(Folder):
         """The content of scores.json.
 
         Its key `tasks` maps each benchmark to its scores, its number of items (questions) and its group. The score
-        `value` is the strict score, which counts only right answers in the form that the benchmark asks for.
+        `value` is the strict score: an answer counts only if it is right and in the format that the benchmark asks for.
         """
         return dict(self.json("scores.json"))
 
@@ -205,7 +205,7 @@ class Scores(Folder):
     def samples(self) -> Dataset:
         """The content of samples.parquet, with one row for each item (question) of the benchmarks.
 
-        A row has the prompt, the reply, the answer that was read from the reply, and the scores.
+        A row has the prompt, the reply, the answer that was extracted from the reply, and the scores.
         """
         return self.table("samples.parquet")
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Retrying:
-    """Calls the method `chat` of an object that the caller made. If a call fails, it is made again.
+    """Wraps the method `chat` of an object that the user of the Python API made, and retries failed calls.
 
     `kind`: the name of the object's class, for messages.
     """
@@ -39,15 +39,15 @@ class Retrying:
     def drain(self) -> None:
         """Stop retrying. From now on, a call that would wait for its next attempt raises Interrupted.
 
-        Calls that already wait raise Interrupted, too. Calls that are being made continue.
+        A call that already waits for its next attempt raises Interrupted, too. An attempt in progress continues.
         """
         self._draining.set()
 
     async def chat(self, request: Request) -> Reply:
-        """Return the model's reply. If the call fails, it is made again.
+        """Return the model's reply. A failed call is retried.
 
-        If the model answers other calls but not this one, give up after `retries` failures, and return a reply with an
-        error. If the model's last answer to any call was too long ago, raise ServerError.
+        If the model answers other calls but not this one, give up after more than `runtime.retries` failures, and
+        return a reply with an error. If the model's last answer to any call was too long ago, raise ServerError.
         """
         model, loop = request.model, asyncio.get_running_loop()
         begun: float | None = None  # time of the first failure

@@ -98,13 +98,14 @@ def compare(first: str | PathLike[str], second: str | PathLike[str], **options: 
     `first`, `second`: the scores folders of the two models.
     `options`: the keyword arguments `resamples`, `level` and `seed` (gra/compare/options.py).
 
-    The result has `mean` for all benchmarks, `groups` with one entry per group, and `tasks` with one entry per
-    benchmark. Each entry holds `first`, `second` and `difference` for each kind of score, as [value, low, high]. The
-    kinds are `strict` (right answers in the form that the task asks for), `tolerant` (right answers in any clear
-    form), `form` (strict minus tolerant) and `extraction` (replies with an answer in the requested form).
+    The result has the keys `mean` (all benchmarks), `groups` (one entry per group of benchmarks) and `tasks` (one entry
+    per benchmark). An entry has several kinds of score: `strict` (right answers in the format that the benchmark asks
+    for), `tolerant` (right answers in any clear format), `form` (strict minus tolerant) and `extraction` (replies with
+    an answer in the requested format). For each kind, the entry holds the score of the `first` model, that of the
+    `second` model and their `difference`, each as [value, low, high].
 
-    The intervals show how much the choice of items matters. They hold only for these two trained models. Raises
-    EvalError if the runs cannot be compared, and ConfigError for faulty options.
+    The intervals show how much the choice of items matters. They hold only for these two trained models, not for other
+    training runs. Raises EvalError if the runs cannot be compared, and ConfigError for faulty options.
     """
     from gra.compare.options import Options
     from gra.compare.pair import compare_runs

@@ -43,15 +43,15 @@ class Stage:
     bought_again     gets the keys whose values differ from an earlier run's. Returns lines that say which replies of
                      the earlier run are therefore not reused
     outlook          returns the facts about an unfinished step and its cost, for `gra plan` (gra/outlook.py). Gets the
-                     step's working folder (None: not started), the folders of earlier runs, and the outlooks of the
-                     unfinished steps that make its inputs
+                     step's working folder (None: not started), the folders of earlier runs, and the outlooks (the same
+                     facts) of the unfinished steps that make its inputs
     divide           gets the config, the output and the number of shards. Returns the tasks into which a run is
                      divided, so that several jobs share it (gra/parts.py). Also returns the run's config, changed so
                      that the run reads the tasks' results instead of computing them. If a stage has no such function
                      (None), its runs cannot be divided
-    whole            gets the config and output of one such task. If the whole run is finished, the task is unnecessary,
-                     and the run's folder is returned; else None
-    served           returns the models that a run calls and whose servers can be jobs of their own
+    whole            gets the config and output of one task that `divide` made. If the whole run is already finished,
+                     the task is unnecessary, and `whole` returns the run's folder. Otherwise, it returns None
+    served           returns the models that a run calls and whose servers can run in separate Slurm jobs
                      (gra/server_jobs.py), or None
     benchmark_items  returns the benchmarks that a run writes, with their numbers of items (for `gra plan --power`)
     of_a_part        dotted keys of the config whose values differ between one task of `divide` and the whole run
@@ -84,7 +84,8 @@ class Stage:
 def left_out(stage: Stage, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the dotted keys of `config` that are not part of the step's fingerprint.
 
-    They are the keys in `not_hashed`, and each key in `added_later` whose value in `config` is the one given there.
+    They are the keys in the stage's `not_hashed`, and each key in its `added_later` that has the same value there as in
+    `config`.
     """
     return (*stage.not_hashed, *(key for key, before in stage.added_later.items() if value_at(config, key) == before))
 

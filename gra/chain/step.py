@@ -45,8 +45,8 @@ class Source:
 class Spec:
     """Everything that a step's process needs to know to run the step.
 
-    `inputs`: input name -> a folder outside the experiment, or the step that makes the input. When this step starts, it
-        finds the other step's folder in the store by its fingerprint.
+    `inputs`: input name -> a folder outside the experiment, or the step that makes the input. When this step starts,
+        the other step's fingerprint is used to find that step's folder in the store.
     `hashes`: input name -> fingerprint of the input.
     `digest`: the fingerprint of this step.
     `experiment`: the name of the experiment.

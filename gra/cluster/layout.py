@@ -235,11 +235,11 @@ def _of_wave(step: Job, wave: Wave, settings: SlurmSettings, facts: Facts) -> Jo
 
 
 def numbers(task: int, per_task: int, tasks: int) -> range:
-    """Return the numbers of the shards that one task of an array runs.
+    """Return the indices of the shards that one task of a job array runs.
 
-    `task`: the number of the task.
-    `per_task`: the number of shards that each task runs.
-    `tasks`: the total number of shards that the tasks of the array run.
+    `task`: the index of the task.
+    `per_task`: how many shards each task runs.
+    `tasks`: how many shards all tasks of the array run together.
     """
     return range(task * per_task, min((task + 1) * per_task, tasks))
 
@@ -249,9 +249,10 @@ def _in(keys: Iterable[str], those: Collection[str]) -> tuple[str, ...]:
 
 
 def arrays(tasks: Sequence[int], limit: int) -> list[tuple[int, list[int]]]:
-    """Divide task numbers among Slurm arrays. Return, for each array, its offset and the numbers of its tasks.
+    """Divide the task indices in `tasks` among Slurm arrays. Return each array's offset and its Slurm task indices.
 
-    A task's number in its array must be below `limit`. This number plus the offset is one of `tasks`.
+    Slurm's index of a task within its array must be below `limit`. This index plus the array's offset gives the index
+    of the task in `tasks`.
     """
     found: dict[int, list[int]] = {}
     for task in sorted(tasks):

@@ -56,8 +56,8 @@ def numbers_of(rows: Sequence[slurm.Row], store: Path) -> dict[str, list[str]]:
 
     `rows`: squeue's rows for this store.
 
-    The records of submissions are not used here. If `gra submit` was killed, they may lack its last job, and a recorded
-    job may have ended.
+    The records of submissions are not used here, because they can be wrong: if `gra submit` was killed, the last job
+    that it submitted may be missing, and a recorded job may have ended.
     """
     found: dict[str, list[str]] = {}
     for row in rows:

@@ -68,8 +68,8 @@ def _serve(path: Path, number: int, host: str) -> int:
 
 
 class Watch:
-    """Tells whether a server is still needed. It is needed while a job of its step, other than a server, is queued or
-    running.
+    """Tells whether a model server, which is a Slurm job of a step, is still needed. It is needed while a job of this
+    step that is not itself a server is queued or running.
 
     `key`: the key of the step's jobs.
     `number`: the task number of the server.

@@ -88,7 +88,7 @@ def gates(before: Sequence[Wave], takes: float) -> None:
 
     A run is divided into waves. The tasks of a wave run at the same time, after those of the previous wave. A wave is
     either a group of shards, or a single task that merges the results of the previous wave. A merge cannot start if the
-    merge before it is not finished, or if too many shards of the wave directly before it have no result.
+    previous merge is not finished, or if too many shards of the wave directly before the new merge have no result.
 
     `before`: the waves before the merge.
     `takes`: the largest fraction of the shards of the wave directly before the merge that may lack a result.

@@ -75,8 +75,8 @@ def by_name(arms: Sequence[Arm]) -> dict[str, list[Arm]]:
 def check_arms(arms: Sequence[Arm], reference: str) -> list[Problem]:
     """Return the faults of the arms of a comparison.
 
-    It is a fault if there is no arm, or if no arm has the name `reference`. It is also a fault if two arms have the
-    same name and replicate, or if arms of the same name have different labels.
+    It is a fault if there is no arm, or if no arm has the name that `reference` gives. It is also a fault if two arms
+    have the same name and the same replicate number, or if arms of the same name have different labels.
     """
     rows = by_name(arms)
     problems = []

@@ -17,9 +17,9 @@ from gra.compare.tables.sheet import Sheet
 def contrasts(evaluated: Evaluated, options: Options) -> Sheet:
     """Return a table of the contrasts in `options`. A contrast is a difference between arms, such as A-B.
 
-    It is computed from strict scores, which count only right answers in the requested form. For each contrast, the
-    table has a row for each benchmark and, if there are several, one for their mean. Each row has the interval and the
-    smallest difference that could be detected.
+    Contrasts are computed from strict scores, which count only right answers in the requested format. For each
+    contrast, the table has a row for each benchmark and, if there are several benchmarks, a row for their mean. Each
+    row has the interval and the smallest difference that could be detected.
     """
     names = [name for name, scored in evaluated.scored.items() if scored["strict"]]
     strict = {name: evaluated.scored[name]["strict"] for name in names}

@@ -28,8 +28,8 @@ def compare(arms: Sequence[Arm], *, title: str, reference: str, output: Path, op
     """Compare the arms of an experiment, and return the table as text for a terminal.
 
     The table and a report are also written to the folder `output`, as table.md, table.csv, table.tex and report.html.
-    Arms with the same name form one row of the table. They must differ in `replicate`. If a step is not finished, the
-    table shows "-".
+    Arms with the same name form one row of the table and must have different values of `replicate`. If a step is not
+    finished, the table shows "-" in place of the missing values.
 
     `reference`: the name of the arm that the others are compared with.
     `options`: see `gra.compare.options.Options`.

@@ -16,10 +16,11 @@ from gra.compare.tables.sheet import SUFFIX, WRITTEN, Sheet, render
 
 
 def optional_sheets(evaluated: Evaluated, reference: str, options: Options) -> dict[str, list[Sheet]]:
-    """Return a mapping from file name, without its ending, to the further tables (sheets) that `options` ask for.
+    """Return the further tables (sheets) of a comparison, as a mapping from file name to list of tables.
 
-    If there is nothing to show in a table, it is left out. Raises ConfigError for contrasts or rows that do not exist,
-    and EvalError if arms were evaluated on different items.
+    The file names have no extension. `options` says which tables are wanted. If there is nothing to show in a table, it
+    is left out. Raises ConfigError for contrasts or rows that do not exist, and EvalError if arms were evaluated on
+    different items.
     """
     labels = {name: group[0].label for name, group in evaluated.groups.items()}
     found: dict[str, list[Sheet]] = {}

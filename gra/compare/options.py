@@ -84,7 +84,8 @@ def check(options: Mapping[str, Any], benchmarks: int = 0) -> list[Problem]:
 
 
 def enough(resamples: int, benchmarks: int, level: float) -> list[Problem]:
-    """Return a fault if `resamples` are too few for any difference to be significant. Otherwise return [].
+    """Return a fault if `resamples`, the number of resamples, is too small for any difference to be significant.
+    Otherwise return [].
 
     With few resamples, even the smallest possible p-value is too large after Holm's correction for several benchmarks.
     """

@@ -84,10 +84,10 @@ def main(arguments: Sequence[str]) -> int:
 def compare_runs(first: Scores, second: Scores, options: Options) -> dict[str, Any]:
     """Return the scores of two runs on the benchmarks that both have, and the differences (first minus second).
 
-    The result can be written as JSON. It has `mean` for all benchmarks, and `groups` and `tasks` with one entry per
-    group and benchmark. Each of these holds, for each kind of score (see scores.KINDS), a mapping with the values
-    below. If a benchmark lacks a kind of score, the mapping is None for this benchmark and for each mean that includes
-    it.
+    The result can be written as JSON. It has the keys `mean` (all benchmarks), `groups` (one entry per group of
+    benchmarks) and `tasks` (one entry per benchmark). For each kind of score (see scores.KINDS), an entry holds a
+    mapping with the values below. If a benchmark lacks a kind of score, the mapping is None for this benchmark and for
+    each mean that includes this benchmark.
 
     `first`, `second`, `difference`: each is [value, low, high].
     `p`: the p-value of the difference.

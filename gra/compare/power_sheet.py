@@ -107,8 +107,8 @@ def correlations(first: Mapping[str, Outcomes], second: Mapping[str, Outcomes]) 
     """Return two correlations between answers (right or wrong) to the same items. The first is between the answers of
     the two arms, the second between the answers of two training runs of one arm.
 
-    Both are pooled over benchmarks and clipped to 0..1. The second is None if neither arm was trained twice, or if no
-    benchmark has items with different outcomes.
+    Both are pooled over benchmarks and clipped to 0..1. The second correlation is None if neither arm was trained
+    twice, or if no benchmark has items with different outcomes.
     """
     whole, shared, own = 0.0, 0.0, []
     counts = [len(next(iter(arm.values())).replicates) for arm in (first, second)]

@@ -20,11 +20,12 @@ READINGS = {
 
 
 def readings(evaluated: Evaluated, reference: str, options: Options, labels: Mapping[str, str]) -> Sheet:
-    """Return a sheet with each arm's mean score by several readings. A reading is a set of rules by which replies are
-    scored.
+    """Return a table of each arm's mean scores under several sets of rules for scoring the same replies. Such a set is
+    called a reading.
 
-    The sheet has a row for each arm. The row has two cells for each reading: the arm's mean score, and the mean score
-    of the arm `reference` minus this score.
+    The table has a row for each arm and two columns for each reading. The first column shows the arm's mean score. The
+    second column shows the difference: the mean score of the reference minus that of the row's arm. `reference`: the
+    name of the reference arm.
     """
     lines, records = [], []
     verified = any(scored["verified"] for scored in evaluated.scored.values())

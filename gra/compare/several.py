@@ -162,9 +162,9 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
     `gra rescore` can score the replies of a run a second time, by OpenCompass's rules or by a verifier model. A folder
     with such second scores is not a further training run. An arm's first folder with second scores belongs to its first
-    training run, the second folder to the second training run, and so on. If all folders of an arm have second scores
-    of the same kind, they do count as its training runs. If a verifier model made these scores, the arm's label names
-    the verifier.
+    training run, the second folder to the second training run, and so on. There is one exception. If an arm has only
+    folders with second scores of the same kind, each of these folders is one of its training runs. If a verifier model
+    made these second scores, the arm's label names the verifier.
 
     Raises ConfigError if a folder holds no evaluation, or if only some training runs of an arm were scored again.
     """
@@ -209,8 +209,8 @@ def arms_of(words: Sequence[str], metric: str | None) -> list[Arm]:
 
 
 def reading_of(folder: Path) -> str:
-    """Return the rules by which the replies in a folder were scored. If at least one benchmark was scored again by
-    rules in REREAD, return these rules. Otherwise, return "strict"."""
+    """Return the name of the rules by which the replies in a folder were scored. If at least one benchmark was scored
+    again by rules whose name is in REREAD, return this name. Otherwise, return "strict"."""
     if not (folder / "scores.json").exists():
         return "strict"
     found = {task.reading for task in load(folder).tasks.values()}

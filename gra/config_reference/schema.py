@@ -48,9 +48,9 @@ def whole_schema() -> Schema:
 
 
 def definitions(models: Sequence[type[Settings]] | None = None) -> tuple[dict[type[Settings], str], Schema]:
-    """Return two mappings for the settings classes `models`. The first is from a class to the name of its definition.
-    The second is from a name to the definition, and includes the definitions of nested classes. If `models` is None,
-    all classes in tables.py are used."""
+    """Return two mappings for the settings classes `models`. The first maps each class to the name of its definition in
+    the JSON schema. The second maps each name to the definition itself, and includes the definitions of nested classes.
+    If `models` is None, all classes in tables.py are used."""
     models = every_class() if models is None else models
     places, schema = models_json_schema([(m, "validation") for m in models], schema_generator=_Generator)
     names = {model: places[model, "validation"]["$ref"].removeprefix(DEFINITIONS) for model in models}
@@ -58,17 +58,17 @@ def definitions(models: Sequence[type[Settings]] | None = None) -> tuple[dict[ty
 
 
 def described(schema: Schema, found: Schema) -> str:
-    """Return a field's description on one line. If the field has no description, return that of the settings class that
-    is its type. `schema`: the field's schema. `found`: all definitions."""
+    """Return a field's description on one line. If the field has no description, but its type is a settings class,
+    return the description of this class. `schema`: the field's schema. `found`: all definitions."""
     inner = referred(schema)
     text = schema.get("description") or (found[inner]["description"] if inner else "")
     return " ".join(str(text).split())
 
 
 def referred(schema: Schema) -> str | None:
-    """Return the name of the settings class that is the type of a field (`X`, or `X | None`). It is the name in the
-    schema's definitions. Return None if the type contains no settings class or several. `schema`: the field's
-    schema."""
+    """Return the name of a field's settings class X, where the field's type is `X` or `X | None`. The name is the one
+    under which the JSON schema defines the class. Return None if the type contains no settings class or several.
+    `schema`: the field's schema."""
     names = [one["$ref"] for one in schema.get("anyOf", [schema]) if "$ref" in one]
     return names[0].removeprefix(DEFINITIONS) if len(names) == 1 else None
 

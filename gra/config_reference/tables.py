@@ -189,8 +189,8 @@ ITEMS: dict[
 
 
 def backends() -> dict[str, type[PoolBase]]:
-    """Return a mapping from the `_target_` of each backend to its settings class, sorted. The backends are those that
-    the files in conf/pool name."""
+    """Return a mapping from the `_target_` of each backend to its settings class, sorted by `_target_`. Only backends
+    that occur in a file in the folder conf/pool/ are included."""
     found = {}
     for path in sorted((conf_dir() / "pool").glob("*.yaml")):
         target = str(written(path)["_target_"])

@@ -80,8 +80,9 @@ def prose(text: str) -> str:
 
 
 def items_of(schema: Schema) -> str | None:
-    """Return the name of the settings class of a list's items or a mapping's values. Return None if there is no such
-    class. `schema`: the schema of the field with the list or mapping."""
+    """Return the name of the settings class to which the items of a list, or the values of a mapping, belong. Return
+    None if they belong to no settings class. `schema`: the JSON schema of the config field that holds the list or
+    mapping."""
     for one in schema.get("anyOf", [schema]):
         inner = one.get("items") or one.get("additionalProperties")
         if isinstance(inner, dict) and (found := referred(inner)):

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class Child:
-    """Starts a child process that embeds texts, and sends requests to it through pipes.
+    """Starts a child process that embeds texts, and sends requests to the process through pipes.
 
     Each message begins with its length in bytes. A request is a JSON list of texts. An answer is a JSON header and,
     unless the header reports an error, the vectors as float32 rows. The first request is an empty list. The child
-    process answers it when it has loaded the model.
+    process answers this request as soon as the model is loaded.
     """
 
     def __init__(self, location: str):

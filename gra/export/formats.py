@@ -22,8 +22,8 @@ class Format:
     """A file format that a trainer reads.
 
     `told`: the format's description in --help. `files`: a function of a data set's name and its samples, which returns
-    a mapping from file name to file text. `pairs`: the same function for preference pairs. It is None if the format
-    does not support preference pairs.
+    a mapping from file name to file text. `pairs`: a function like `files`, but with preference pairs in place of
+    samples. It is None if the format does not support preference pairs.
     """
 
     told: str
@@ -70,8 +70,8 @@ def preference_lines(name: str, pairs: Sequence[Sample]) -> Files:
 
 
 def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
-    """Return the two files of LLaMA-Factory's `alpaca` format. One file has the samples. The other, dataset_info.json,
-    describes the first."""
+    """Return the two files of LLaMA-Factory's `alpaca` format: a file with the samples, and dataset_info.json, which
+    describes the file with the samples."""
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
     return {
         f"{name}.json": _array(_alpaca_rows(samples)),
@@ -80,8 +80,8 @@ def llamafactory(name: str, samples: Sequence[Sample]) -> Files:
 
 
 def llamafactory_pairs(name: str, pairs: Sequence[Sample]) -> Files:
-    """Return the two files of LLaMA-Factory's preference format. One file has the pairs. The other, dataset_info.json,
-    describes the first: it sets `ranking` and names the columns `chosen` and `rejected`."""
+    """Return the two files of LLaMA-Factory's preference format: a file with the pairs, and dataset_info.json, which
+    describes the file with the pairs. This description sets `ranking` and names the columns `chosen` and `rejected`."""
     rows = [
         {"instruction": one["prompt"], "input": "", "chosen": one["chosen"], "rejected": one["rejected"]}
         for one in pairs

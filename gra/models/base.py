@@ -117,16 +117,16 @@ class Request:
 class Reply:
     """A model's reply. Token counts are None if the server did not report them. They are never estimated.
 
-    `choices`: for each of `Request.choices`, the probability that the model's first token is this answer. The
+    `choices`: for each answer in `Request.choices`, the probability that the model's first token is this answer. The
     probabilities are those before temperature and top_p, and they need not add up to 1. None means that no choices were
     requested, or that none of them is among the likely tokens that the server lists.
 
     `logprob`: the mean natural log-probability per token of `Request.forced`. None means that no text was forced, or
-    that the model's server cannot force one. `tokens_out` then counts the tokens of the forced text.
+    that the model's server cannot force one. If a text was forced, `tokens_out` counts the tokens of this text.
 
     `error`: why there is no answer to this request, e.g. because the context is too long (HTTP 400) or a content filter
-    stopped it. `text` is then empty, and a retry would not help. The code that sent the request decides what to do with
-    the sample for which it was sent.
+    stopped it. In this case, `text` is empty, and a retry would not help. The code that sent the request decides what
+    to do with the sample for which it was sent.
     """
 
     text: str
@@ -144,23 +144,25 @@ class Capabilities:
     reads them once, after it has opened the backend.
 
     The engine uses:
-    limit_calls  a function that gets the limit on calls in flight over all models. The backend then enforces the limit,
-                 and calls that wait for a retry or a server do not count. If it is None, the engine enforces the limit.
+    limit_calls  a function whose argument is the limit on calls in flight over all models. The backend enforces this
+                 limit itself, and does not count calls that wait for a retry or a server. If `limit_calls` is None, the
+                 engine enforces the limit.
     per_model    the limit on calls in flight per model. The engine enforces it before a call counts towards the limit
                  over all models. It is ignored if `limit_calls` is set.
-    queues       whether the backend loads its models one after the other, so that calls wait in it until their model is
-                 loaded. If so, the engine limits the number of samples in progress, not the number of calls.
+    queues       whether the backend loads its models one after the other, so that calls wait in the backend until their
+                 model is loaded. If so, the engine limits the number of samples in progress, not the number of calls.
     queued       a function that returns the seconds that an answered call waited in the backend.
     drain        a function that makes the waiting calls raise `gra.errors.Interrupted`. Calls in flight continue.
 
-    The terminal calls these functions from another thread. None means that the information is not available.
+    The terminal display calls these functions from another thread. If one is None, its information is not available.
     servers      returns the state of each server.
     servers_out  returns the servers that get no calls now.
     in_flight    returns the number of calls in flight, by model.
 
     run.json records the results of these functions:
     account      returns facts about the backend.
-    gpu_seconds  returns GPUs x seconds of serving, or None if unknown. It is called once, after the backend is closed.
+    gpu_seconds  returns the GPU-seconds of serving (GPUs times seconds), or None if unknown. It is called once, after
+                 the backend is closed.
     """
 
     limit_calls: Callable[[int], None] | None = None

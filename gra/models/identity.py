@@ -52,7 +52,8 @@ def served_as(pool: Mapping[str, Any]) -> dict[str, str]:
     """Return a hash for each model of a valid pool, by the model's name. The hash covers the settings that can change
     the model's replies: weights, revision, system role, extra_body and strip_think.
 
-    Every request key contains this hash, so a reply from a differently configured model is never reused.
+    A reply is stored under a key that contains this hash. So a reply from a differently configured model is never
+    reused.
     """
     common = {key: value for key, value in pool.items() if key not in PLACE_ONLY and value is not None}
     spelled = [m if isinstance(m, Mapping) else {"name": m} for m in pool["models"]]

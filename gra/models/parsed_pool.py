@@ -55,9 +55,10 @@ class ParsedPool:
 
     @property
     def reads_texts(self) -> bool:
-        """Whether the models can tell how likely a given text is (`Request.forced`). Servers cannot, except for those
-        that run llama.cpp from the Python package xllamacpp. A llama.cpp that was built without LLGuidance ends when it
-        gets such a request. The property is also true for a backend that the user wrote, without a check."""
+        """Whether the models can tell how likely a given text is (`Request.forced`). Models behind servers cannot,
+        unless the servers run llama.cpp from the Python package xllamacpp. A llama.cpp server that was built without
+        LLGuidance exits when it gets such a request. For a backend that the user wrote, the property is true without a
+        check."""
         target, serve = str(self._pool.get("_target_", "")), self._pool.get("serve")
         if target.startswith(_SERVERS):
             requires = serve.get("requires") if isinstance(serve, Mapping) else None
@@ -72,7 +73,8 @@ class ParsedPool:
 
 
 def parsed_pool(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> ParsedPool:
-    """Return the parsed form of a pool that `check_pool` has accepted, perhaps on another machine.
+    """Return the parsed form of the config group `pool`. `check_pool` must have accepted the group before, perhaps on
+    another machine.
 
     Only the keys that every kind of pool has are checked here, because the pool's backend may not be installed on this
     machine. Raises ConfigError if one of these keys is faulty.

@@ -18,11 +18,11 @@ def served(
     names: Sequence[str],
     within: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
 ) -> Served | None:
-    """Return what separate jobs need to serve the models `names` of a valid pool. Return None if the pool starts no
-    servers, or starts them one after the other.
+    """Return a `Served` object, which describes how batch jobs of their own can serve the models `names` of a valid
+    pool. Return None if the pool starts no servers, or starts them one after the other.
 
-    `within(pool, runtime)`: a function that returns the stage's whole config, with its arguments as the groups `pool`
-    and `runtime`.
+    `within(pool, runtime)`: a function that returns the stage's whole config, in which its two arguments replace the
+    groups `pool` and `runtime`.
     """
     settings = settings_of(pool)
     if not isinstance(settings, PoolSettings) or settings.serve is None or settings.by_turns:

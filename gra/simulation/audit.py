@@ -57,8 +57,8 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     """Judge the samples in `inputs["data"]/data/train.parquet`, write audit.json to `output`, and return the numbers in
     audit.json.
 
-    If no sample can be judged, a proportion is null in audit.json and missing in the result. Raises ConfigError for a
-    faulty config, and StoreError if the samples cannot be read.
+    A proportion that is undefined, e.g. because no sample can be judged, is null in audit.json and missing in the
+    result. Raises ConfigError for a faulty config, and StoreError if the samples cannot be read.
     """
     problems = check(config, dict(inputs))
     if problems:

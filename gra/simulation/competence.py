@@ -40,8 +40,9 @@ class Belief:
 
 @lru_cache(maxsize=1 << 16)
 def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: float) -> bool:
-    """Return whether a model follows a wrong rule on a question. The same arguments always give the same result. `key`
-    and `domain`: the key and the domain of the question. `shared_difficulty`: see `Traits.shared_difficulty`."""
+    """Return whether a model follows a wrong rule on a question. The same arguments always give the same result. `key`:
+    the text that identifies the question. `domain`: the question's domain. `shared_difficulty`: the probability that
+    the model uses a difficulty of the question that is the same for all models."""
     shared = unit_hash(world_seed, "follows", model, key) < shared_difficulty
     difficulty = unit_hash(world_seed, "question", key) if shared else unit_hash(world_seed, "own", model, key)
     return difficulty < error_share(model, domain)
@@ -49,10 +50,10 @@ def errs(model: str, key: str, domain: str, world_seed: int, shared_difficulty: 
 
 @lru_cache(maxsize=1 << 16)
 def wrong_rule(model: str, skill: str, key: str, world_seed: int, common: float) -> str | None:
-    """Return the name of the wrong rule that a model follows on a question. None if the model guesses instead.
+    """Return the name of the wrong rule that a model follows on a question. Return None if the model guesses instead.
 
     With probability `common`, this is the wrong rule that all models of the pool share for the skill (kind of
-    question). Otherwise, it is the model's own wrong rule for the skill. `key`: the key of the question.
+    question). Otherwise, it is the model's own wrong rule for the skill. `key`: the text that identifies the question.
     """
     follows = common > 0 and unit_hash(world_seed, "common", model, key) < common
     return common_rule_of(skill) if follows else rule_of(model, skill)

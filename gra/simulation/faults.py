@@ -79,10 +79,10 @@ def write_plain(profile: Profile, text: str, label: str, prompt: str, rng: rando
 
     These attributes of `profile` give the probabilities of the faults:
 
-    - `broken`: the reply is the `prompt` and does not contain the text.
-    - `sloppy`: the prompt follows the text.
+    - `broken`: the reply is the string `prompt` instead of the text.
+    - `sloppy`: the string `prompt` follows the text.
     - `fenced`: the text is in quotes.
-    - `prefixed`: `label` stands before the text.
+    - `prefixed`: the string `label` and a colon stand before the text.
     """
     draw = rng.random()
     for share, form in (

@@ -15,9 +15,9 @@ from gra.simulation.world import judge, parse, say
 
 
 def source(settings: dict[str, object], seeds: Sequence[AnySeed]) -> list[Known]:
-    """Return the `seeds` that are questions of the simulated world, each with its true answer. If a seed's own response
-    is wrong, the result contains this response as an example of a wrong answer. Raises ConfigError if `settings` is
-    not empty, because this source of questions has no settings."""
+    """Return those items of `seeds` that are questions of the simulated world, each with its true answer. If a seed's
+    own response is wrong, the result contains this response as an example of a wrong answer. Raises ConfigError if
+    `settings` is not empty, because this source of questions has no settings."""
     if settings:
         raise ConfigError([Problem("probe.sources", f"unknown keys: {', '.join(settings)}", "leave them out")])
     found = []

@@ -52,8 +52,9 @@ def phi(first: Sequence[bool], second: Sequence[bool]) -> float | None:
 
 
 def measure(traits: Traits, questions: int = 1500, world_seed: int = 0) -> Likeness:
-    """Return how alike the errors of the small simulated models are, and how these models review. The models have the
-    traits `traits` and answer at most `questions` questions of the simulated world."""
+    """Return how alike the errors of the small simulated models are, and how these models review. `traits`: settings
+    that apply to all these models. `questions`: the largest number of questions of the simulated world that each model
+    answers."""
     rng = random.Random(f"likeness/{world_seed}")
     drawn = [draw(skill, rng, range(6)) for skill in islice(cycle(SKILLS.values()), questions)]
     asked = [instance for instance in drawn if instance is not None and instance.skill.unique]

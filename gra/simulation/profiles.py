@@ -106,8 +106,8 @@ _COLUMN = {name: column for column, name in enumerate(PROFILES)}
 
 
 def rule_of(model: str, skill: str) -> str | None:
-    """Return the name of the wrong rule that a model follows when it answers a question of a skill wrongly. None if the
-    model guesses instead."""
+    """Return the name of the wrong rule that a model follows when it answers a question of a skill (kind of question)
+    wrongly. Return None if the model guesses instead."""
     letter = RULES[skill][_COLUMN[model]]
     return None if letter == "g" else tuple(SKILLS[skill].rules)[int(letter)]
 

@@ -50,7 +50,7 @@ def find(
     model: str, instruction: str, response: str, world_seed: int, traits: Traits, rng: random.Random
 ) -> tuple[str, str]:
     """Return what a model thinks of a response, and the model's own answer to the instruction. The first value is
-    "right", "wrong", "no answer" or "unsure". The second is '' if the model did not solve the instruction."""
+    "right", "wrong", "no answer" or "unsure". The second value is '' if the model did not solve the instruction."""
     lazy = rng.random() < (PROFILES[model].lazy if traits.lazy is None else traits.lazy)
     instance = parse(instruction)
     if final_answer(response) is None and (instance is not None or looks_flawed(instruction) is not None):

@@ -103,8 +103,8 @@ class Traits(Settings):
 
 
 def from_words(words: Sequence[str]) -> Traits:
-    """Parse command-line arguments of the form KEY=VALUE into traits. If keys are faulty, raise ValueError with a
-    message that names each of them with its fault."""
+    """Parse command-line arguments of the form KEY=VALUE into traits. Raises ValueError if a key or a value is faulty.
+    The error message names each faulty key and says what is wrong with it."""
     read = {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
     found, faults = parse(Traits, read, "traits")
     if found is None:

@@ -78,8 +78,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for all folders
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the seeds, the benchmarks and the tokenizer text of the simulated world to `output`. Return how much was
-    written.
+    """Write the seeds and the benchmarks of the simulated world to `output`, and a text corpus for tokenizers. Return
+    how much was written.
 
     The result has the numbers `seeds`, `wrong_seed_share` (the proportion of seeds with a wrong answer), `tasks`,
     `test_items` and `corpus_lines`. Raises ConfigError if the config is faulty, or if the world has too few different
@@ -146,7 +146,7 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
     """Return the simulated world's seeds as records. Their questions use only the first two (SEED_FORMS) wordings of
     each skill (kind of question). Some seeds have a wrong answer, which follows from one of the skill's wrong rules.
-    `world.wrong_seed_share` is the proportion of these seeds."""
+    `world.wrong_seed_share` is the proportion of seeds with a wrong answer."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []

@@ -32,9 +32,9 @@ _FOREIGN_CITY = "Atlantis"
 
 @cache
 def repertoire(model: str, domain: str, breadth: float | None) -> tuple[Skill, ...]:
-    """Return the skills of a domain for which a model writes tasks. Hashes of the model's name choose them. `breadth`:
-    the proportion of the domain's skills that the model uses. If it is None, the model's profile gives the number of
-    skills."""
+    """Return the subset of a domain's skills (kinds of questions) that a model uses for its tasks. A hash of the
+    model's and the skill's names decides which skills these are. `breadth`: the proportion of the domain's skills that
+    the model uses. If it is None, the model's profile gives the number of skills."""
     ranked = sorted(skills_of(domain), key=lambda skill: unit_hash("repertoire", model, skill.name))
     return tuple(ranked[: PROFILES[model].skills if breadth is None else math.ceil(breadth * len(ranked))])
 
@@ -50,8 +50,8 @@ def wordings(model: str, breadth: float | None) -> tuple[int, ...]:
 
 
 def skill_in(phrases: Iterable[str]) -> Skill | None:
-    """Return the skill that has one of the `phrases` as a keyword. None if no skill has. If phrases are keywords of
-    different skills, the first of these phrases counts."""
+    """Return the skill (kind of question) to whose keywords one of the `phrases` belongs. Return None if there is no
+    such skill. If phrases are keywords of different skills, the first of these phrases counts."""
     for phrase in phrases:
         skill = SKILL_OF_TOPIC.get(phrase.strip().lower())
         if skill:
@@ -61,7 +61,7 @@ def skill_in(phrases: Iterable[str]) -> Skill | None:
 
 def keywords(model: str, domain: str, shown: list[list[str]], traits: Traits, rng: random.Random) -> list[str]:
     """Return three keywords for a new task, all of one skill (kind of question). The model chooses either the skill of
-    a record that the prompt shows, or any of its own skills in the domain.
+    a record that the prompt shows, or any skill of the domain for which the model can write tasks.
 
     `shown`: the keywords of each record that the prompt shows. If the domain does not belong to the simulated world,
     the result is taken from these keywords.

@@ -80,8 +80,8 @@ class SynthesisConfig:
 
     @property
     def models_called(self) -> tuple[str, ...]:
-        """The models that the run may call. With `synthesis.roles=single`, these are only one model and the models of
-        `synthesis.checkers`. The other models of the pool then need not be loaded or served."""
+        """The models of the pool to which the run can send calls. With `synthesis.roles=single`, these are only one
+        model and the models of `synthesis.checkers`. The other models of the pool then need not be loaded or served."""
         names, wanted = self.pool.names, self.synthesis.single_model
         if self.synthesis.roles != "single":
             return names
@@ -103,9 +103,9 @@ def parsed(config: Mapping[str, Any]) -> SynthesisConfig:
 
 
 def served(config: Mapping[str, Any]) -> Served | None:
-    """Return the models that the run calls, and what separate jobs need to serve them. None if the pool starts no
-    servers, or starts them one after the other. Call the stage's `check` first, because this function needs a config
-    without faults."""
+    """Return the models that the run calls, and what other jobs need in order to serve these models. Return None if the
+    pool starts no servers, or if it starts them one after the other. Call the stage's `check` first, because this
+    function needs a config without faults."""
 
     def within(pool: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
         return {**config, "pool": pool, "runtime": runtime}

@@ -130,8 +130,8 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return the problems outside the config that would stop a run: unusable records, models that no server lists, and
-    unreadable benchmark files. If the function `check` finds a fault in a part of the config, whatever this part refers
-    to is not examined here."""
+    unreadable benchmark files. If the function `check` finds a fault in a section of the config, the files or servers
+    that this section names are not examined here."""
     if any(section not in config for section in checks.SECTIONS):
         return []
     seeds, _ = parse(SeedSettings, config["seeds"])

@@ -29,8 +29,8 @@ log = logging.getLogger("gra.synthesis")
 
 
 def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
-    """Return all faults of the config. If the input `data` exists already, settings that cannot be changed after the
-    run recorded there also count as faults."""
+    """Return all faults of the config. If the folder of the input `data` (a finished run) exists already, a changed
+    setting also counts as a fault if its effect cannot be computed from the run's recorded model calls."""
     problems = [
         Problem(key, "unknown key", f"known sections: {', '.join(SECTIONS)}") for key in config if key not in SECTIONS
     ]

@@ -44,7 +44,7 @@ FRESH = 64  # accepted texts that are sent to the target pool together while the
 
 class Dedup(Interface):
     """The interface through which the round loop uses the deduplication (gra/synthesis/dedup/pool.py). The caller waits
-    only for `unique`, which returns a result. The other methods may return before their work is done."""
+    only for the method `unique`, which returns a result. The other methods may return before their work is done."""
 
     def prepare(self, texts: Sequence[str]) -> None: ...
     def base(self, ids: Sequence[str], texts: Sequence[str]) -> None: ...
@@ -57,8 +57,8 @@ class Listener(Interface):
     """The interface through which the round loop reports progress. `stage` is called when a stage begins. The stages of
     a round have names that begin with `round N`. `advance` is called when an item of the stage is finished. `heard`
     receives the records of model calls that belong to no proposal, for example those that annotate a seed.
-    `deduplicated` is called with the numbers of distinct and of duplicate samples among the round's accepted
-    samples."""
+    `deduplicated` receives two counts for the round's accepted samples: how many are distinct and how many are
+    duplicates."""
 
     def stage(self, name: str, total: int | None) -> None: ...
     def advance(self, outcome: Outcome | None) -> None: ...
@@ -101,7 +101,7 @@ class Committee:
 
     `folder`: where outcomes are stored during the run. `sample_filter`: a function that is called with each accepted
     sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that collects the
-    statistics of the reviewers. A caller that wants to read them during the run passes its own object.
+    statistics of the reviewers. To read these statistics during the run, pass your own object.
     """
 
     def __init__(
@@ -305,9 +305,10 @@ def allowance(finished: int, accepted: int, need: int, usual: float = USUAL) -> 
     number that should yield the missing samples, with a margin of one standard deviation. The result affects only how
     many calls are wasted, never what the round contains.
 
-    `finished`: how many proposals are finished. `accepted`: how many of these were accepted. `need`: how many accepted
-    proposals the round needs. `usual`: the proportion of proposals that the previous round accepted. In the estimate,
-    this proportion weighs as much as WEIGHT proposals of this round.
+    `finished`: how many proposals are finished. `accepted`: how many of the finished proposals were accepted. `need`:
+    how many accepted proposals the round needs. `usual`: the acceptance rate of the previous round. The acceptance rate
+    of this round is estimated from its finished proposals and from `usual`, which has the weight of WEIGHT finished
+    proposals.
     """
     rate, missing = (accepted + WEIGHT * usual) / (finished + WEIGHT), max(need - accepted, 1)
     return finished + math.ceil((missing + math.sqrt(missing * (1 - rate))) / rate)

@@ -17,9 +17,10 @@ log = logging.getLogger("gra.synthesis")
 
 
 def rules_of(config: SynthesisConfig, probe: Path | None) -> Rules:
-    """Return the rules that all proposals of the run share. `probe`: the folder of the run's probe, which has the
-    calibration maps, or None if there is no probe. Raises ConfigError or StoreError if the maps are needed and cannot
-    be used (`scales_for`), or if the labels of tasks cannot be used (`read_labels`)."""
+    """Return the rules that all proposals of the run share. `probe`: the folder with the result of the run's probe (a
+    test of the committee), which has the calibration maps, or None if there is no probe. Raises ConfigError or
+    StoreError if the maps are needed and cannot be used (`scales_for`), or if the labels of tasks cannot be used
+    (`read_labels`)."""
     return rules_with(config, probe, task_filter(config.synthesis))
 
 
@@ -42,7 +43,7 @@ def task_filter(settings: SynthesisSettings) -> TaskFilter | None:
 
 
 def describe_filter(tasks: InstructionFilter | None) -> None:
-    """Log what the classifier of instructions learned and how good it is. Its cross-validation takes as long as eight
-    more classifiers, so a shard does not need to call this."""
+    """Log what the classifier of instructions learned and how good it is. The cross-validation that measures this takes
+    as long as training eight more classifiers, so do not call this function in every shard."""
     if tasks is not None:
         log.info("%s", sentence(tasks.account))

@@ -15,10 +15,11 @@ from gra.synthesis.engine.driver import Driver
 async def first_questions(
     engine: Driver, rules: Rules, models: Sequence[str], *, all_judge: bool = False
 ) -> list[CallRecord]:
-    """Check that the servers of the judges among the pool's `models` return token probabilities. With
-    synthesis.questions=likelihood, also check that they return the likelihood of a given text. Return the records of
-    the calls that the check made. Without synthesis.scoring=probability, nothing is checked. `all_judge`: whether all
-    models judge, as in a probe. Raises ServerError if a server cannot do it."""
+    """Check that the servers of the judges (models that score) among the pool's `models` return token probabilities.
+    With synthesis.questions=likelihood, also check that they return the likelihood of a given text. Return the records
+    of the calls that the check made. Without synthesis.scoring=probability, nothing is checked. `all_judge`: whether
+    all models are judges, as in a probe. Raises ServerError if a server does not return the probabilities or the
+    likelihood."""
     settings = rules.settings
     if settings.scoring != "probability":
         return []

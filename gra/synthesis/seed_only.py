@@ -49,8 +49,8 @@ def check(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Proble
 
 
 def external_files(config: dict[str, Any]) -> dict[str, Path]:
-    """Return the seed file or folder, or {} for a hub data set. Its content belongs in the fingerprint of the step,
-    because it decides the output."""
+    """Return the seed file or folder, or {} for a hub data set. The content of the file or folder belongs in the
+    fingerprint of the step, because it decides the output."""
     settings, _ = parse(SeedOnlySettings, config)
     return {} if settings is None else seed_files(settings.seeds)
 

@@ -32,8 +32,8 @@ class Decoding(Settings):
 
 
 class DecodingBySteps(Settings):
-    """Decoding parameters of each step (not stated in the paper). By default, the replies are sampled in the steps that
-    write text, and decoded greedily in the steps that judge or annotate."""
+    """Decoding parameters of each step of the synthesis. The GRA paper does not state them. By default, the replies are
+    sampled in the steps that write text, and decoded greedily in the steps that judge or annotate."""
 
     annotate_seed: Decoding = Field(Decoding(max_tokens=256), description="Domain, keywords and summary of a seed.")
     keywords: Decoding = Field(
@@ -233,19 +233,20 @@ class SynthesisSettings(Settings):
 
     @property
     def proposal_limit(self) -> int:
-        """The largest number of proposals per round. If `max_proposals` is None, a round ends before this limit as soon
-        as it keeps so few proposals that it would not reach `samples_per_round` within the limit
-        (committee/stopping.py)."""
+        """The largest number of proposals (attempts at a new sample) per round. If `max_proposals` is None, a round may
+        end before this limit. It does so if, at its current rate of new samples, it would not reach `samples_per_round`
+        within the limit (committee/stopping.py)."""
         return self.max_proposals if self.max_proposals is not None else MOST_PROPOSALS * self.samples_per_round
 
 
 def decoding_of(settings: SynthesisSettings, step: str, attempt: int, cuts: int = 0) -> dict[str, Any]:
-    """Return the decoding parameters for one attempt at the step `step`. The step `rewrite` of the stage `refine` is
-    decoded like `respond`.
+    """Return the decoding parameters for one attempt at the synthesis step `step`. The step `rewrite` of the stage
+    `refine` is decoded like `respond`.
 
-    `attempt`: the number of the attempt, from 0. If the first attempt is decoded greedily, later ones are sampled,
+    `attempt`: the index of the attempt, from 0. If the first attempt is decoded greedily, later ones are sampled,
     because greedy decoding would repeat itself. `cuts`: how many earlier attempts gave a truncated reply. In the step
-    `respond`, each truncated reply doubles `max_tokens`, up to `long_answers` times its setting.
+    `respond`, each truncated reply doubles `max_tokens`, up to `long_answers` times the configured value of
+    `max_tokens`.
     """
     step = "respond" if step == "rewrite" else step
     decoding: Decoding = getattr(settings.decoding, step)

@@ -101,12 +101,12 @@ def external_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave], dict[str, Any]]:
-    """Divide a synthesis among several jobs. Return these jobs, and the config for the run that follows them and writes
-    `output`.
+    """Divide a synthesis among several jobs. Return these jobs, and the config of the final run, which follows them and
+    writes `output`.
 
-    The jobs form waves, which run one after the other. In each round, `count` jobs, called shards, make the model calls
-    and record them. With the returned config, the run imports the recorded calls. Raises StoreError if the run is
-    unfinished and was begun with another number of shards.
+    The jobs are grouped in waves, and each wave starts after the one before it. In each round of the synthesis, `count`
+    jobs, called shards, make the model calls and record them. The returned config makes the final run import the
+    recorded calls. Raises StoreError if an unfinished run was begun with another number of shards.
     """
     if not (output / labels.MANIFEST).is_file():
         shard_folders.refuse_other(output.with_name(f"{output.name}{sharding.SHARDS}"), count)
@@ -115,8 +115,8 @@ def divide(config: dict[str, Any], output: Path, count: int) -> tuple[list[Wave]
 
 
 def whole(config: dict[str, Any], output: Path) -> Path | None:
-    """Return a finished folder that already holds the results of this shard, or of this merge of shards. Return None if
-    there is no such folder, or if the run is not divided into shards."""
+    """Return a finished folder that already holds the results of this job, which is a shard (a part of a round) or the
+    merge of a round's shards. Return None if there is no such folder, or if the run is not divided into shards."""
     shards = SynthesisRuntime.model_validate(config["runtime"]).shards
     if shards is None:
         return None
@@ -147,7 +147,7 @@ def outlook(
 
 def preflight(config: dict[str, Any], inputs: dict[str, Path | None]) -> list[Problem]:
     """Return the faults outside the config that would stop a run. These are unusable seeds, models that no server
-    lists, unreadable benchmark files, and an unavailable embedding model. Faults that `check` reports, and faults that
+    offers, unreadable benchmark files, and an unavailable embedding model. Faults that `check` reports, and faults that
     follow from them, are not repeated here."""
     if any(section not in config for section in SECTIONS):
         return []

@@ -91,12 +91,12 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the chosen samples to a new data folder. Return the number of samples that were chosen, wanted and
-    available.
+    """Write the chosen samples to a new data folder. Return three numbers of samples: those chosen (`kept`), those
+    wanted (`wanted`), and those in the data folders (`from`).
 
     Raises ConfigError for an invalid config. Raises StoreError if data cannot be read or if no sample can be chosen.
-    StoreError is also raised if the number of samples depends on how many tokens a data set cost, and this is not
-    known.
+    StoreError is also raised if the wanted number of samples depends on how many tokens it cost to make a data set, and
+    this cost is not known.
     """
     if problems := check(config, dict(inputs)):
         raise ConfigError(problems)

@@ -58,8 +58,8 @@ def command_for(path: Path) -> str | None:
 
 
 def make(name: str, weights: Weights, say: Say) -> Path:
-    """Return the folder of the student `name`. If it is missing, make it by converting the fetched file. `say`: a
-    function that gets progress lines. If the conversion fails, StoreError is raised with the last lines of its
+    """Return the folder of the student `name`. If it is missing, make it by converting the downloaded GGUF file. `say`:
+    a function that gets progress lines. If the conversion fails, StoreError is raised with the last lines of its
     output."""
     target = folder(name)
     if _made_of(target, weights.sha256):
@@ -86,7 +86,7 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 def label(form: str, file: str, sha256: str) -> str:
     """Return the content of the file QUANTIZED, which says how the weights were quantised. If the quantisation `form`
-    is Q4_1, it is "4-bit (Q4_1): FILE, sha256 ..."."""
+    is Q4_1, the content is "4-bit (Q4_1): FILE, sha256 ..."."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
 

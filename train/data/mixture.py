@@ -80,11 +80,11 @@ def held_out_count(sft: SftSettings, rows: Mapping[str, int]) -> int:
 
 
 def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
-    """Return the row numbers of a folder in the order in which its samples are taken. `rows`: the number of rows of the
+    """Return the row indices of a folder in the order in which its samples are taken. `rows`: the number of rows of the
     folder. `mixed`: whether the training set is a mixture of several folders.
 
-    In a mixture each folder has a different order. If all had the same order, folders made from the same seeds would
-    contribute the same rows.
+    In a mixture, each folder has a different order. With the same order for all folders, folders made from the same
+    seeds would contribute the same rows.
     """
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}" if mixed else seed).shuffle(numbers)
@@ -92,7 +92,7 @@ def order(name: str, rows: int, seed: int, mixed: bool) -> list[int]:
 
 
 def held_out_order(name: str, rows: int, seed: int) -> list[int]:
-    """Return the row numbers of a folder in the order in which samples are held out. This order does not depend on the
+    """Return the row indices of a folder in the order in which samples are held out. This order does not depend on the
     order for training."""
     numbers = list(range(rows))
     random.Random(f"{seed}/{name}/held_out").shuffle(numbers)

@@ -37,9 +37,9 @@ def with_blank(dataset: Dataset) -> Dataset:
 
 
 def order(samples: int, seed: int, multiple: int, lengths: Sequence[int] | None = None, batch: int = 1) -> list[int]:
-    """Return the row numbers 0 to `samples` - 1 in a random order, which `seed` decides. Copies of the number `samples`
-    are added until the length of the list is a multiple of `multiple`. Row `samples` is the blank row, whose only token
-    is not trained.
+    """Return the row indices 0 to `samples` - 1 in a random order, which `seed` decides. Then the index of the blank
+    row, which is `samples`, is appended until the length of the list is a multiple of `multiple`. The blank row has a
+    single token, which the loss ignores.
 
     `lengths`: the number of tokens of each row. If it is given, each whole group of `batch` consecutive rows has
     similar lengths.
@@ -75,12 +75,12 @@ def sampler(
     lengths: Sequence[int] | None = None,
     batch: int = 1,
 ) -> Sampler[int]:
-    """Return a sampler that yields row numbers in the order that the function `order` returns. The data set has
-    `samples` rows and, if `multiple` is above 1, a blank row, whose only token is not trained.
+    """Return a sampler that yields row indices in the order that the function `order` returns. The data set has
+    `samples` rows and, if `multiple` is above 1, a blank row with a single token, which the loss ignores.
 
-    `epoch`: a function that returns the number of the epoch. The sampler calls it at the start of each epoch. It cannot
-    rely on accelerate, which after a resume with several processes does not tell the sampler this number (accelerate
-    1.15, SkipBatchSampler).
+    `epoch`: a function that returns the index of the current epoch, from 0. The sampler calls this function at the
+    start of each epoch. The sampler cannot get the index from accelerate, because accelerate does not pass it on after
+    a resume with several processes (accelerate 1.15, SkipBatchSampler).
     """
     from torch.utils.data import Sampler
 
@@ -95,7 +95,7 @@ def sampler(
 
 
 def epoch_of(state: Any) -> int:
-    """Return the number of the epoch that is starting or resuming. `state`: the trainer's state.
+    """Return the index, from 0, of the epoch that is starting or resuming. `state`: the trainer's state.
 
     At the start of an epoch, `state.epoch` is a whole number. If the run resumes in the middle of an epoch,
     `state.epoch` has a fraction, which is dropped.

@@ -93,8 +93,8 @@ class Source:
         self._said = time.monotonic()
 
     def tokenise(self, rows: np.ndarray, tokeniser: data.Tokeniser, scratch: Scratch) -> None:
-        """Tokenise the rows with the numbers `rows`, and add their tokens to `scratch`. Rows that are already tokenised
-        are skipped."""
+        """Tokenise the rows whose indices are in `rows`, and add their tokens to the files of `scratch`. Rows that are
+        already tokenised are skipped."""
         wanted = np.sort(rows[self.fate[rows] == UNSEEN])
         done = 0
         for numbers, results in _encode_ahead(tokeniser, data.read_conversations(self.folder, wanted)):
@@ -122,8 +122,8 @@ class Source:
 
 
 class Selection:
-    """The selection of the samples of one training set. The method `held_out` selects the held-out samples. After it,
-    the method `training` selects the samples to train on from the remaining rows."""
+    """The selection of the samples of one training set. Call the method `held_out` first, which selects the held-out
+    samples. Then call the method `training`, which selects the samples to train on from the remaining rows."""
 
     def __init__(
         self, sft: SftSettings, seed: int, folders: Mapping[str, Path], tokeniser: data.Tokeniser, scratch: Scratch

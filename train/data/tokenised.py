@@ -56,7 +56,7 @@ POLL_SECONDS = 0.2
 
 
 def ensure(settings: TrainSettings, inputs: dict[str, Path], output: Path) -> Path:
-    """Return the folder with the tokenised training set for `settings`, which is made if it does not exist.
+    """Return the folder with the tokenised training set for `settings`. If this folder does not exist, make it.
 
     If the input `tokens` is set, the folder is the subfolder tokens/ of this input. Otherwise it is `output/tokens`,
     which the first process (RANK=0, or no RANK) makes while the others wait. No process group is needed, and no model
@@ -83,7 +83,7 @@ def read(folder: Path) -> tuple[Dataset, Dataset | None, dict[str, Any]]:
     held-out set is None if there is none. Both sets are memory-mapped.
 
     The held-out set is the trainer's `eval_dataset` and is packed like the training set. Its mean loss must be weighted
-    by trained tokens, because rows and batches have different numbers of them.
+    by trained tokens, because rows and batches have different numbers of trained tokens.
     """
     from datasets import Dataset
 

@@ -20,10 +20,10 @@ CHECKPOINTS = "checkpoints"  # folder in the output folder, removed when the run
 def arguments(settings: TrainSettings, output: Path, rows: int | None = None) -> Any:
     """Return TRL's SFTConfig for a recipe.
 
-    `rows`: the batch per device. If it is None, the batch per device is `runtime.per_device_batch` or, if that is null,
-    1. The number of accumulation steps follows from the global batch, the number of processes and the batch per device.
-    With several processes, this function creates the process group. With sft.sharding=zero3, weights that are loaded
-    afterwards are sharded.
+    `rows`: the batch size per device. If `rows` is None, the batch size per device is `runtime.per_device_batch` or, if
+    that setting is null, 1. The number of accumulation steps follows from the global batch size, the number of
+    processes and the batch size per device. With several processes, this function creates the process group. With
+    sft.sharding=zero3, weights that are loaded afterwards are sharded.
     """
     import torch
     from trl import SFTConfig

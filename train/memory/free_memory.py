@@ -30,8 +30,8 @@ def cpu(groups: Path = CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
     """Return how many bytes of main memory this process can use.
 
     A single process can use the system's free memory or, if that is less, the unused part of the job's limit (cgroups).
-    Several training processes share the machine's memory or, if that is less, the job's limit. This is divided by the
-    number of processes on this machine.
+    Several training processes share the machine's memory or, if that is less, the job's limit. The result is this
+    amount divided by the number of processes on this machine.
     """
     import psutil
 

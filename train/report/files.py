@@ -35,7 +35,8 @@ LogRow = dict[str, float | None]
 def rows(history: list[dict[str, Any]]) -> list[LogRow]:
     """Return one row for each logged step of the trainer's history. A missing value is None.
 
-    A `validation_loss` is in the row of its step. If that step was not logged, it is in a row of its own.
+    A `validation_loss` is in the row of the step at which it was computed. If the training loss of this step was not
+    logged, the `validation_loss` is in a row of its own.
     """
     found: dict[int, dict[str, Any]] = {}
     for entry in history:

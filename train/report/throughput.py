@@ -146,11 +146,11 @@ class ThroughputMeter:
         self._sums = now if self._sums is None else self._sums + now
 
     def read(self) -> dict[str, float]:
-        """Return the figures for the time since the last call, and begin the next interval. All processes have to call
-        this method.
+        """Return the throughput and the MFU since the last call of this method, and the peak memory since training
+        began. Begin the next interval. All processes have to call this method.
 
         `tokens_per_second` counts the tokens of all processes, without padding. `mfu` is left out if it is not known.
-        `peak_memory_gib` is that of the process that uses most.
+        `peak_memory_gib` is the peak memory of the process that uses most.
         """
         if self._sums is None or self._since is None:
             return {}
@@ -182,7 +182,8 @@ class ThroughputMeter:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """While the context lasts, do not count the time, because evaluations and checkpoints are not training.
+        """Exclude the time inside the context from the throughput. Use it for evaluations and checkpoints, which are
+        not training.
 
         If `read` is called inside the context, only the time after that call is excluded.
         """

@@ -26,8 +26,8 @@ class Tracker(Run):
         super().__init__(settings, output, config, run_id, job_type="train", finish_timeout=timeout)
 
     def replay(self, rows: Iterable[tuple[int, dict[str, float]]]) -> None:
-        """Log again what an offline run logged before a resume. `rows`: pairs (step, values). If the run is online, do
-        nothing, because W&B's server already has these rows."""
+        """When an offline W&B run resumes, log `rows` again. `rows`: pairs (step, values) that were logged before the
+        resume. If the run is online, do nothing, because W&B's server already has these values."""
         if self._offline:
             for step, values in rows:
                 self.log(values, step)

@@ -17,8 +17,8 @@ def attention(student: StudentSettings, sft: SftSettings) -> str:
     """Return the name that transformers uses for the attention kernel of this run.
 
     `student.attention=auto` means FlashAttention-2 where it is installed and supported, and PyTorch's SDPA elsewhere.
-    FlashAttention-2 needs bf16 and a GPU of compute capability 8.0 or more. This function logs which of the two is
-    used.
+    FlashAttention-2 needs bf16 and a GPU of compute capability 8.0 or more. With `auto`, this function logs which of
+    the two is used.
     """
     name = attention_name(student, sft)
     if student.attention == "auto":
@@ -51,13 +51,14 @@ def why_not_flash(sft: SftSettings) -> str | None:
 
 
 def most_rows(settings: TrainSettings, gpu: bool) -> int:
-    """Return the maximum number of rows of a batch per forward pass, which does not depend on the free memory.
+    """Return the upper limit on the number of rows in a forward pass, however much memory is free.
 
-    The limit applies only if `runtime.per_device_batch` is null.
+    It applies only if `runtime.per_device_batch` is null. The number of rows is then chosen to fit the free memory, up
+    to this limit.
 
     With packing, all rows of a forward pass are joined into one long sequence. Without FlashAttention, the attention
-    mask of that sequence is dense, so its memory and time grow with the square of the length. Therefore the maximum is
-    1 for packed rows on a GPU without FlashAttention.
+    mask of that sequence is dense, so its memory and time grow with the square of the length. Therefore the limit is 1
+    for packed rows on a GPU without FlashAttention. In all other cases it is MOST_ROWS.
     """
     flash = attention_name(settings.student, settings.sft).startswith("flash")
     return MOST_ROWS if not gpu or flash or not settings.sft.packing else 1

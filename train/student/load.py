@@ -87,7 +87,7 @@ def source(student: StudentSettings, where: str) -> dict[str, Any]:
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Within this context, turn an error of transformers into a TrainError that names the student.
+    """A context manager: if loading the student fails inside it, the error becomes a TrainError that names the student.
 
     `where`: the student's folder or hub id.
     """
@@ -106,7 +106,7 @@ def readable(where: str) -> Iterator[None]:
 def fit_vocabulary(model: PreTrainedModel, size: int, sft: SftSettings) -> None:
     """Enlarge the embeddings to `size` rows (one per token) if they have fewer.
 
-    Raises TrainError if `sft.resize_vocab` forbids it.
+    Raises TrainError if they have fewer but `sft.resize_vocab` is false.
     """
     rows = _embedding_rows(model)
     if size <= rows:

@@ -86,8 +86,8 @@ def missing(names: Sequence[str], saved: Sequence[str]) -> list[str]:
 def require_trained(model: PreTrainedModel, added: Sequence[str], sft: SftSettings) -> None:
     """Raise TrainError if LoRA would not train the tokens in `added`, which are new in the vocabulary.
 
-    LoRA trains them only if it trains both the input embeddings and the output layer in full. This also holds if these
-    layers already have unused rows for the tokens.
+    The new tokens are trained only if both the input embeddings and the output layer are trained in full. This also
+    holds if the two layers already have unused rows for the new tokens.
     """
     if sft.method == "full" or not added:
         return

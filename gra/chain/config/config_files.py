@@ -13,7 +13,7 @@ from gra.paths import conf_dir
 def files_behind(
     config_name: str, choices: Mapping[str, str], overrides: tuple[str, ...], folders: Sequence[Path]
 ) -> Sources:
-    """Return an object that tells users in which YAML file, or on the command line, a key of a composed config was set.
+    """Return an object that tells users where a key of a composed config was set: the YAML file or the command line.
 
     `config_name`: the name of the root config's file.
     `choices`: config group -> chosen option.

@@ -122,7 +122,7 @@ class Step:
 
     @property
     def places(self) -> list[str]:
-        """The dotted keys at which the root config may define this step's config. The first key that exists counts. A
+        """The dotted keys of the root config at which this step's config is looked up. The first existing key counts. A
         step of an arm has two such keys: one below the arm's own `steps`, then one below the `template` of all arms."""
         own = [f"experiment.arms.{self.arm}.steps", "experiment.template"] if self.arm else ["experiment.steps"]
         return [f"{place}.{self.name}.config" for place in own]

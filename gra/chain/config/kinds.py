@@ -15,8 +15,8 @@ PATHS = ("store", "results", "output")
 
 
 def wrong_kinds(root: Mapping[str, Any], choices: Mapping[str, str | None], listed: Mapping[str, Any]) -> list[Problem]:
-    """Return a fault for each key of `root` whose value should be a mapping but is not, and for each path that is not a
-    text.
+    """Return a fault for each key of `root` whose value should be a mapping but is not, and for each key whose value
+    should be a path but is not a string.
 
     `root`: the composed config, before its `${...}` are resolved.
     `choices`: config group (or group@package) -> chosen option.

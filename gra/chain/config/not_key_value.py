@@ -24,7 +24,7 @@ def mistyped(
 
     `words`: the arguments.
     `parser`: Hydra's parser, which knows the flags.
-    `keys`: the config's top keys and groups, for suggestions.
+    `keys`: the config's top-level keys and groups, for suggestions.
     `verbs`: words that the command takes without a key, for suggestions.
     """
     flags = hydra.flags(parser)

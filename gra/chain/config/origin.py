@@ -16,7 +16,8 @@ _DEPTH = 20
 
 
 def origin(root: Mapping[str, Any], key: str) -> str | None:
-    """Return the dotted key of `root` that sets the value of `key`. If this value is `${OTHER}`, it is set at OTHER.
+    """Return the dotted key of `root` at which the value of `key` is set: `key` itself or, if its value is `${OTHER}`,
+    the key at which the value of OTHER is set.
 
     If `key` does not exist in the mapping that should hold it, return the key under which it would have to be added. If
     `root` does not even have the first part of `key`, return None.
@@ -38,9 +39,10 @@ def origin(root: Mapping[str, Any], key: str) -> str | None:
 
 
 def from_root(problem: Problem, root: Mapping[str, Any], bases: Iterable[str]) -> Problem:
-    """Return a copy of a problem that names the key of the root config which the user has to set.
+    """Return a copy of `problem` in which the key of a stage's config is replaced by the key of the root config that
+    the user has to set.
 
-    If no such key is found, return `problem` itself.
+    If no such key of the root config is found, return `problem` itself.
     `problem`: a fault of the config, which names a key of a stage's config.
     `root`: the root config, before its `${...}` are resolved.
     `bases`: the keys of `root` at which the stage's config may be defined.

@@ -29,9 +29,9 @@ def check_overrides(
 ) -> tuple[list[Problem], list[str] | None]:
     """Return a problem for each override that cannot be applied, and a list of the overrides that can be applied.
 
-    An override is a change key=value of the config `config_name`. Each problem has a suggestion. With the list, the
-    caller can compose the config and check the rest of it. The list is None if
-    composing fails even with these overrides only, for example because one of them chooses a file that does not exist.
+    An override is a change key=value of the config `config_name`. Each problem has a suggestion. The list lets the
+    caller compose the config without the faulty overrides, and check the rest of the config. If the config cannot be
+    composed in this way, for example because an override chooses a file that does not exist, the list is None.
     `config_dir`: a folder with the user's YAML files (Hydra's --config-dir), which take precedence over conf/.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -101,7 +101,7 @@ def compose_sound(
     """Return the config `config_name`, composed without the overrides that cannot be applied.
 
     If an override has several values (a sweep), its first value is used.
-    `groups`: the config groups whose options the result lists.
+    `groups`: config groups. The result's `options` has an entry for each of them.
     `config_dir`: a folder with further options of the user.
     """
 

@@ -15,9 +15,9 @@ APPS = ("synthesis_app", "probe_app", "refine_app", "train_app", "eval_app")
 
 
 def unknown_keys(root: Mapping[str, Any], groups: Iterable[str], config_name: str) -> list[Problem]:
-    """Return a fault for each key that nothing reads, in the root config and in its `runtime` mappings.
+    """Return a fault for each key of the root config and of its `runtime` mappings that nothing reads.
 
-    A key is read if one of the project's files lists it, or if a `${...}` in `root` refers to it.
+    A key counts as read if one of the project's files lists it, or if a `${...}` in `root` refers to it.
 
     `root`: the composed config, before its `${...}` are resolved.
     `groups`: the dotted keys that hold the config groups.

@@ -35,7 +35,7 @@ class Sources:
         """Return the name of the file in which the dotted `key` was set. If it was set on the command line, return
         `command line: ...`.
 
-        `overridden`: the dotted keys that the `override` of an arm or step changes.
+        `overridden`: the dotted keys that the experiment changes with `override`, for one arm or step.
         """
         for override in reversed(self.overrides):
             name, _, _ = override.lstrip("+~").partition("=")
@@ -70,8 +70,8 @@ def check_plan(
     """Return the faults that the stages find in the steps' configs. If several steps have the same fault, it is listed
     once, with the names of the steps.
 
-    `on`: a function that returns a context manager for a step. Within it, the step's config is checked for the machine
-        that will run the step (gra/machine.py).
+    `on`: a function that returns a context manager for a step. Inside this context, the step's config is checked for
+        the machine that will run the step (gra/machine.py).
     """
     found: dict[Problem, list[str]] = {}
     for item in plan.steps.values():
@@ -85,8 +85,8 @@ def check_plan(
 
 
 def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
-    """Return the faults of one step's config. Unset values and secrets in plain text are faults, and so is what the
-    stage's `check` finds."""
+    """Return the faults of one step's config: unset values, secrets in plain text, and the faults that the stage's
+    function `check` finds."""
     own = [
         Problem(key, "required, but not set", f"set it: {key}=VALUE") for key, value in leaves(config) if value == "???"
     ]

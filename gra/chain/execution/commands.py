@@ -49,8 +49,8 @@ def main(command: str) -> int:
 def run(root: DictConfig, problems: list[Problem]) -> None:
     """Run the unfinished steps of an experiment, then print the experiment's table.
 
-    If steps failed, the table shows the scores of the arms that have some, and "-" for the other arms. Raises
-    ConfigError, StoreError, RunFailed.
+    If steps failed, the table shows the scores of each arm (compared variant) that has scores, and "-" for the other
+    arms. Raises ConfigError, StoreError, RunFailed.
     """
     made, cluster = prepare(root, problems, outside=True, executor="local")
     assert isinstance(cluster, ClusterSettings)

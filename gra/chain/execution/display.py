@@ -98,8 +98,8 @@ class Display:
 def status_line(folder: Path) -> str:
     """Return the status of a running step as one line of text. `folder`: the folder in which the step works.
 
-    A stage may write the line to the file status.json every few seconds. If there is no such file, or if it is old
-    because the stage was killed, return "".
+    The line is read from the file status.json, which some stages write every few seconds. If there is no such file, or
+    if it is old because the stage was killed, return "".
     """
     try:
         status = read_json(folder / STATUS)
@@ -110,9 +110,9 @@ def status_line(folder: Path) -> str:
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """Return the last `lines` lines of a text file that are not empty. If the file cannot be read, return [].
+    """Return the last non-empty lines of a text file. If the file cannot be read, return [].
 
-    Only the end of the file is read, so fewer lines may be returned.
+    `lines`: how many lines are wanted. Only the end of the file is read, so fewer lines may be returned.
     """
     try:
         with path.open("rb") as handle:

@@ -68,8 +68,8 @@ class Plan:
         return any(row.arm == arm and row.may_keep_nothing for row in self.experiment.rows)
 
     def state(self, planned: Planned) -> str:
-        """Return the state of a step as text: `done`, `running` (with its process), `partly done`, `would run` or
-        `unknown`.
+        """Return the state of a step as text: `done`, `running` (followed by the process that runs the step), `partly
+        done`, `would run` or `unknown`.
 
         The state is `unknown` if a fault prevents computing the fingerprint.
         """
@@ -119,7 +119,8 @@ def make_plan(experiment: Experiment, store: Store) -> tuple[Plan, list[Problem]
 def benchmark_items(plan: Plan) -> dict[str, int]:
     """Return a mapping from benchmark to number of items (questions), for the benchmarks that the experiment makes.
 
-    Some steps write benchmarks, on which other steps evaluate models. Benchmarks that no step evaluates are left out.
+    Some steps write benchmarks, on which other steps evaluate models. Benchmarks on which no step evaluates a model are
+    left out.
     """
     makers = {item.step.inputs.get("benchmarks") for item in plan.steps.values() if "suite" in item.step.config}
     steps = [item for name, item in plan.steps.items() if name in makers]

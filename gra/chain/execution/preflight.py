@@ -19,14 +19,15 @@ from gra.errors import ConfigError, Problem
 def preflight_plan(
     plan: Plan, sources: Sources, on: Callable[[Planned], AbstractContextManager[None]] = lambda _item: nullcontext()
 ) -> list[Problem]:
-    """Return the faults outside the configs that keep unfinished steps from running, such as a missing file or GPU.
+    """Return the faults that keep unfinished steps from running but are not faults of a config, such as a missing GPU
+    or file.
 
     All steps are checked before the first one starts. If an input does not exist yet, the stage gets None instead of
-    its folder, and checks everything else. If several steps have the same fault, it is listed once, with the names of
-    the steps.
+    the input's folder, and checks everything else. If several steps have the same fault, it is listed once, with the
+    names of the steps.
 
-    `on`: a function that returns a context manager for a step. Within it, the step is checked for the machine that will
-        run it (gra/machine.py).
+    `on`: a function that returns a context manager for a step. Inside this context, the step is checked for the machine
+        that will run the step (gra/machine.py).
     """
     found: dict[Problem, list[str]] = {}
     twins = plan.twins()
@@ -62,10 +63,10 @@ def writable_problems(key: str, folder: Path) -> list[Problem]:
 
 
 def stop_or_warn(problems: Iterable[Problem], sources: Sources) -> None:
-    """Raise ConfigError with all problems, unless each of them may be temporary. In this case, print them to standard
-    error.
+    """If all problems are possibly temporary, print them to standard error. Otherwise raise ConfigError with all
+    problems.
 
-    A problem may be temporary (`Problem.passing`) if, for example, a server is still starting.
+    A problem is possibly temporary (`Problem.passing`) if, for example, a server is still starting.
     """
     problems = locate(problems, sources)
     if any(not problem.passing for problem in problems):

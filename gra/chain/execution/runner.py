@@ -57,7 +57,8 @@ class Result:
 def identify(stage: Stage, config: Config, inputs: Mapping[str, str]) -> dict[str, Any]:
     """Return the identity of a step, which is everything that decides the step's result (fingerprint.py).
 
-    The files that the config names are read for it. If one of them cannot be read, ConfigError is raised.
+    The identity contains hashes of the files that the config names. If such a file cannot be read, ConfigError is
+    raised.
     `inputs`: input name -> fingerprint of the input.
     """
     try:

@@ -25,10 +25,10 @@ MOST = 8
 
 
 def of_name(store: Store, stage: Stage, name: str, digest: str) -> list[Path]:
-    """Return the folders of earlier runs of the step `name`, newest first. If a running process uses a folder, it is
-    left out.
+    """Return the folders of earlier runs of the step `name`, newest first, without the folders that a running process
+    uses.
 
-    `digest`: the fingerprint of the new run, whose own folder is left out, too.
+    `digest`: the fingerprint of the new run. The new run's own folder is left out, too.
     """
     wanted = re.compile(rf"{re.escape(f'{stage.name}-{slug(name)}')}-([0-9a-f]{{8}})(\.partial)?(\.aside.*)?")
     found = []
@@ -56,9 +56,9 @@ def beside(stage: Stage, output: Path) -> list[Path]:
 
 
 def identity_of(folder: Path) -> dict[str, object] | None:
-    """Return the identity (fingerprint.py) of the step to which a folder belongs, finished or still at work.
+    """Return the identity of the step to which a folder belongs: everything that decides its result (fingerprint.py).
 
-    If the folder does not record it, return None.
+    The step may be finished or unfinished. If the folder does not record the identity, return None.
     """
     found = _recorded(folder, "identity")
     return found if isinstance(found, dict) else None

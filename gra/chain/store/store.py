@@ -49,7 +49,8 @@ class Store:
     def find(self, stage: str, digest: str) -> Path | None:
         """Return the finished folder with the fingerprint `digest`, whatever its name. If there is none, return None.
 
-        Raises StoreError if the folder is damaged, or if another result in the store has the same first 8 digits.
+        Raises StoreError if the folder is damaged, or if another result in the store has a fingerprint with the same
+        first 8 digits.
         """
         for folder in self._folders(stage, digest, ""):
             found = manifest.read(folder)["hash"]

@@ -37,11 +37,11 @@ LEVEL = 0.95
 
 
 def clusters(sets: Mapping[str, Matrix], size: int, seed: int) -> dict[str, list[Counts]]:
-    """Divide the rows of all sets into clusters. Return, for each set, the numbers of its rows in each cluster.
+    """Divide the rows of all sets into clusters. Return, for each set, how many of its rows each cluster holds.
 
-    The division is repeated with different starts, so the value for a set is a list of PARTITIONS arrays of numbers.
-    The clusters are fitted to the first `size` rows of each set, so the rows must be in random order. The computation
-    runs in one thread, so that the counts are the same on any number of cores.
+    The clustering is made PARTITIONS times, with different starting points. So the value for a set is a list of
+    PARTITIONS arrays of counts. The clusters are fitted to the first `size` rows of each set, so the rows must be in
+    random order. The computation runs in one thread, so that the counts are the same on any number of cores.
     """
     import numpy as np
     from sklearn.cluster import KMeans
@@ -89,7 +89,7 @@ def covered(counts: Counts, size: int, seed: int, *, resamples: int = RESAMPLES,
 
 
 def likely(counts: Counts) -> NDArray[np.float64]:
-    """Return estimated probabilities of the clusters, with which the bootstrap draws samples.
+    """Return, for each cluster, the estimated probability with which the bootstrap draws a sample of this cluster.
 
     The observed frequencies are not suitable. With them, the bootstrap would never draw a cluster that has no sample
     yet, and intervals would be too narrow. So some of these clusters get a probability, too. Their number and total

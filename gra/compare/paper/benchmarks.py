@@ -16,9 +16,9 @@ from gra.errors import ConfigError, Problem, StoreError
 class Benchmark:
     """One column of the paper's tables.
 
-    `items`: the number of the benchmark's items (questions).
+    `items`: how many items (questions) the benchmark has.
     `tasks`: the tasks of this project that correspond to the benchmark. If a run has several, the first is used.
-    `own_items`: the number of items of such a task.
+    `own_items`: how many items a task of this project has that corresponds to the benchmark.
     `opendataarena`: the name of the benchmark's column in OpenDataArena's leaderboard, or "".
     `note`: how the tasks differ from the benchmark.
     """
@@ -61,7 +61,7 @@ def load(path: Path) -> dict[str, Benchmark]:
 def columns(benchmarks: Mapping[str, Benchmark], tasks: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
     """Return a mapping from each benchmark of the paper to the task in `tasks` that measures it.
 
-    If a benchmark has no such task, it is left out.
+    A benchmark without a task in `tasks` is left out.
     `own`: the user's own mapping from benchmark to task, which takes precedence. If it names a benchmark or task that
         does not exist, ConfigError is raised.
     """

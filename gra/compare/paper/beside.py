@@ -51,12 +51,12 @@ NOTES = (
 def records(
     runs: RunsEvidence, paper: PaperEvidence, entries: Sequence[Entry], labels: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return records that each hold a score of an arm beside the paper's score.
+    """Return records. Each record holds one score of an arm and the paper's score that corresponds to it.
 
     For each arm, there is a record per benchmark, one per group of benchmarks and one for the mean over all benchmarks.
-    If the arm was not evaluated on all benchmarks of a record, its score there is None. If it was evaluated on at least
-    two but not all benchmarks of the paper, a further record has the arm's mean and the paper's mean over these
-    benchmarks.
+    If the arm was not evaluated on all benchmarks of a record, this record has None as the arm's score. If it was
+    evaluated on at least two but not all benchmarks of the paper, a further record has the arm's mean and the paper's
+    mean over these benchmarks.
 
     `labels`: arm -> label.
     """

@@ -48,10 +48,10 @@ class Part:
 
     `decides`: whether the verdict of the claim depends on this part. `number`: the number with which the rule compares
     the values, in points or percent. For the rules `wins` and `sizes`, it is a count. `of`: the benchmarks over which
-    the contrasts are computed. If it is empty, all ten benchmarks of the paper are used. If the rule is in COUNTS, it
-    judges a number about the training data instead of scores, and `of` has the name of this number. `stated`: the
-    paper's own words or numbers. `needs`: what runs would have to record so that a part with the rule `none` could be
-    judged.
+    the contrasts are computed. If it is empty, all ten benchmarks of the paper are used. A rule in COUNTS judges a
+    statistic of the training data instead of scores. For such a rule, `of` holds the name of the statistic. `stated`:
+    the paper's own words or numbers. `needs`: what runs would have to record so that a part with the rule `none` could
+    be judged.
     """
 
     claim: str
@@ -73,8 +73,8 @@ class Judged:
     Averages are recomputed from the printed scores. `printed`: the same values without intervals, computed from the
     averages that the paper prints. `ours`: the same values, computed from the evidence that is judged, e.g. the user's
     runs. With the rule `wins`, each of these three has one value per benchmark instead of one per contrast. `verdict`:
-    the verdict by the intervals. `by_numbers`: the verdict by the values alone. `misprints`: the rows whose printed
-    average is not the mean of their scores.
+    the verdict that the rule gives for the values with their intervals. `by_numbers`: the verdict that the rule gives
+    for the values without intervals. `misprints`: the rows whose printed average is not the mean of their scores.
     """
 
     part: Part
@@ -144,9 +144,9 @@ def judge(parts: Sequence[Part], ours: Evidence, paper: PaperEvidence) -> list[J
 
 
 def verdicts(judged: Sequence[Judged], numbers: bool = False) -> dict[str, str]:
-    """Return the verdict of each claim. It depends only on the parts of the claim whose `decides` is true. It is
-    "fails" if one of them fails, else "not run" if one is not run, else "open" if one is open, else "holds". `numbers`:
-    whether to use the parts' verdicts by the values alone, without intervals."""
+    """Return the verdict of each claim. Parts whose `decides` is false are ignored. A claim has the worst verdict of
+    its other parts, where "fails" is worst, followed by "not run", "open" and "holds". `numbers`: whether to use the
+    verdicts `by_numbers` of the parts, which ignore the intervals."""
     found: dict[str, list[str]] = {}
     for one in judged:
         found.setdefault(one.part.claim, [])

@@ -75,7 +75,7 @@ def brief(whole: Sequence[Sheet]) -> list[Sheet]:
 
 def run_only(whole: Sequence[Sheet], listed: str) -> list[Sheet]:
     """Return the sheets (tables) for the terminal, without the claims and parts that have the verdict "not run", e.g.
-    because the runs lack a benchmark. If no part is left, only the first sheet is returned.
+    because the runs lack a benchmark. If no part is left, only the sheet that lists the claims is returned.
 
     A note says how many claims were left out. `whole`: the result of `sheets`. `listed`: a sentence that says where the
     user finds the claims that were left out.

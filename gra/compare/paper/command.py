@@ -52,8 +52,8 @@ def own_sheets() -> list[Sheet]:
 
 
 def judged_sheets(ours: Evidence, title: str, source: str) -> list[Sheet]:
-    """Return sheets (tables) that show the paper's claims and how the evidence `ours` judges them. `source`: a note
-    that says where the numbers of `ours` come from."""
+    """Return sheets (tables) that show the paper's claims with their verdicts. `ours`: the evidence (scores) by which
+    the claims are judged. `source`: a note that says where this evidence comes from."""
     paper = paper_evidence()
     parts = claims.load(paper_dir() / "claims.csv", tuple(paper.benchmarks))
     return claims_sheet.sheets(claims.judge(parts, ours, paper), title, source)

@@ -48,8 +48,8 @@ class Evidence(Protocol):
         """Return a number about the training data of a row. Return None if it is unknown.
 
         `name` says which number is wanted. `samples`: how many samples were kept. `low_std_share`: the fraction of
-        proposals on which the reviewers agree. The adjudicator is the model that decides when they disagree.
-        `adjudicated_out`: how many samples the adjudicator dropped. `adjudicated_kept`: how many samples the
+        generated samples on whose score the reviewers agree. If the reviewers disagree, another model, the adjudicator,
+        decides. `adjudicated_out`: how many samples the adjudicator dropped. `adjudicated_kept`: how many samples the
         adjudicator kept.
         """
 
@@ -92,9 +92,9 @@ class PaperEvidence:
     def fact(self, row: RowKey, name: str) -> Fact | None:
         """Return a number that the paper states about the training data of a row (see `Evidence.fact`).
 
-        The paper states the number of samples after each round, and the fraction of proposals on which reviewers agree.
-        It shows one sample that the adjudicator dropped and one that the adjudicator kept, so each of these two counts
-        is 1.
+        The paper states the numbers of samples of the data sets `gra_10k`, `gra_20k`, ... and the fraction of generated
+        samples on whose score the reviewers agree. The paper also shows one sample that the adjudicator dropped and one
+        that the adjudicator kept. Therefore, `adjudicated_out` and `adjudicated_kept` are 1.
         """
         if name == "samples" and row in self.table and row.data.startswith("gra_"):
             return Fact(1000.0 * int(row.data.removeprefix("gra_").removesuffix("k")))

@@ -21,12 +21,13 @@ def hints(
     block: str,
     options: tuple[str, str] = FLAGS,
 ) -> list[str]:
-    """Return hints for the user. There is one for each arm that has no row in the paper's tables, and one if no task of
-    the runs is a benchmark of the paper.
+    """Return hints for the user. Each arm that has no row in the paper's tables gets a hint. There is one more hint if
+    no task of the runs is a benchmark of the paper.
 
     `rows`: row of the paper -> arm (see `runs.rows_of`). `columns`: the benchmarks of the paper that the runs have.
-    `block`: the MODEL/SEED_DATA that all arms share, or "all" if the arms' names are whole names of rows. `options`:
-    the options that the hints name. FLAGS are those of the command line, KEYS those of an experiment's config.
+    `block`: the MODEL/SEED_DATA that all arms share, or "all" if each arm has the full name of a row
+    (MODEL/SEED_DATA/DATA). `options`: the two options with which the user chooses a row for an arm and a column for a
+    task. The hints mention these options, which are FLAGS on the command line and KEYS in an experiment's config.
     """
     row, column = options
     taken = {str(key).lower() for key in rows}

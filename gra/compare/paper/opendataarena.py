@@ -76,8 +76,8 @@ def counterpart(entries: Sequence[Entry], key: RowKey) -> Entry | None:
     none.
 
     A row names its base model and its training data. If the data are `base`, the result is the base model without
-    fine-tuning. If they are `vanilla`, the result is the base model tuned on the same seed data. For other data, there
-    is no such model.
+    fine-tuning. If they are `vanilla`, the result is the base model tuned on the same seed data. For all other training
+    data, the result is None.
     """
     if key.data == "base":
         return untrained(entries, key.base)

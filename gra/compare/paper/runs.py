@@ -33,9 +33,9 @@ def rows_of(arms: Sequence[str], block: str, own: Mapping[str, str]) -> dict[Row
     out.
 
     A row's name is MODEL/SEED_DATA/DATA. An arm gets the row that the user's mapping `own` names for it. An arm that is
-    not in `own` gets the row whose name it has. If there is no such row, but OWN_NAMES lists a row for the arm's name,
-    the arm gets that row unless another arm has it. `block`: the MODEL/SEED_DATA that all arms share, if the arms'
-    names are only DATA (e.g. `gra`). It is "all" if the arms' names are whole names of rows.
+    not in `own` gets the row of the same name. If no row has the arm's name, but OWN_NAMES lists a row for this name,
+    the arm gets the listed row unless another arm has it. `block`: the MODEL/SEED_DATA that all arms share, if the
+    arms' names are only DATA (e.g. `gra`). `block` is "all" if the arms have full names of rows.
 
     Raises ConfigError if an arm or a row is unknown, if two arms have the same row, or if no arm has a row.
     """
@@ -77,8 +77,9 @@ class RunsEvidence:
     """The arms of a comparison as evidence for the paper's claims.
 
     `rows`: row of the paper -> arm (see `rows_of`). `columns`: benchmark of the paper -> task of the runs. `known`: the
-    paper's benchmarks. `options`: options of the bootstrap. If all arms of a contrast have scores by OpenCompass's
-    rules, the contrast is computed from these scores. Otherwise, it is computed from the strict scores.
+    paper's benchmarks. `options`: options of the bootstrap. A contrast is a weighted sum of mean scores of arms. If all
+    arms of a contrast have scores by OpenCompass's rules, the contrast is computed from these scores. Otherwise, it is
+    computed from the strict scores.
     """
 
     evaluated: Evaluated

@@ -46,8 +46,9 @@ def papers(
 def paper_hints(evaluated: Evaluated, options: Options, given_by: tuple[str, str]) -> list[str]:
     """Return hints about arms and tasks that the paper's tables do not have.
 
-    `given_by`: the options that the hints name, with which the user chooses a row of these tables for an arm or a
-    column for a task. In paper/hints.py, FLAGS has those of the command line and KEYS those of an experiment's config.
+    `given_by`: the two options with which the user chooses a row of these tables for an arm and a column for a task.
+    The hints mention these options. Pass FLAGS of paper/hints.py for a command line, and KEYS of the same file for an
+    experiment's config.
     """
     if options.paper is None:
         return []

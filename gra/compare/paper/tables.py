@@ -51,7 +51,8 @@ class PaperRow:
 
     `scores`: the printed scores by benchmark. It is empty if the paper prints only an average. `printed`: the printed
     average. `mean`: the exact mean of `scores`. If there are no scores, it is equal to `printed`. `misprint`: whether
-    `printed` differs from `mean` by more than rounding explains. If it does, the average or a score must be a misprint.
+    `printed` differs from `mean` by more than rounding explains. If they differ by more, the average or a score must be
+    a misprint.
     """
 
     key: RowKey
@@ -66,8 +67,8 @@ Table = dict[RowKey, PaperRow]
 
 
 def load(folder: Path) -> Table:
-    """Return the rows of the paper's Tables 1, 2 and 3 from the files in `folder`. Raises StoreError, which names file
-    and line, if a file is damaged."""
+    """Return the rows of the paper's Tables 1, 2 and 3 from the files in `folder`. If a file is damaged, StoreError is
+    raised. Its message names the file and the line."""
     found: Table = {}
     readers = {"table1_main.csv": main_table, "table2_data_variants.csv": variants, "table3_iterations.csv": iterations}
     for name, reader in readers.items():
@@ -110,8 +111,8 @@ def variants(text: str, where: str = "table2_data_variants.csv") -> list[PaperRo
 
 
 def row_key(text: str, known: Iterable[RowKey] = (), block: str = "") -> RowKey:
-    """Return the key of the row with the name `text`, whose case is ignored. A row's name is MODEL/SEED_DATA/DATA. If
-    `block` is MODEL/SEED_DATA, `text` can be DATA alone.
+    """Return the key of the row whose name is `text`. Upper and lower case are not distinguished. A row's name is
+    MODEL/SEED_DATA/DATA. If `block` is MODEL/SEED_DATA, `text` is either this full name or DATA alone.
 
     `known`: further valid rows. Raises ConfigError if the name is unknown. The error suggests the most similar name.
     """

@@ -22,9 +22,9 @@ class Evaluated:
 
     `groups`: arm -> all its replicates. `runs`: arm -> its evaluated replicates, each with its scores. `tasks`: every
     benchmark on which at least one replicate was evaluated. `scored`: arm -> kind of score -> benchmark -> outcomes. A
-    kind is one of `scores.KINDS` or one of REREAD. The kinds in REREAD are strict scores that `gra rescore` computed
-    from the same replies by other rules. If some evaluated replicates of an arm lack such scores, the arm has no
-    benchmarks for this kind.
+    kind of score is an element of `scores.KINDS` or of REREAD. For a kind in REREAD, `gra rescore` scored the same
+    replies again, by other rules or with a verifier model. If at least one evaluated replicate of an arm lacks the
+    scores of a kind in REREAD, `scored` has no benchmarks for this arm and kind.
     """
 
     groups: Mapping[str, Sequence[Arm]]
@@ -42,7 +42,7 @@ class Evaluated:
 
     def simulated(self, name: str) -> bool:
         """Return whether an arm's numbers come from simulated models. If no step of this arm is finished, return
-        whether the numbers of all arms with a finished step do."""
+        whether the numbers of all arms with a finished step come from simulated models."""
         started = [one for one, group in self.groups.items() if any(arm.folders for arm in group)]
         names = [name] if name in started else started
         return bool(names) and all(self._made_up(one) for one in names)

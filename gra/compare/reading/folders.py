@@ -37,7 +37,7 @@ def load_arm(arm: Arm) -> Scores | None:
 
 
 def split(word: str) -> tuple[str, Path]:
-    """Split the argument `word` of a command line, NAME=FOLDER or FOLDER, into name and folder. The name of a plain
-    FOLDER is ""."""
+    """Split a command-line argument into name and folder. `word`: the argument, either NAME=FOLDER or FOLDER alone.
+    Without a NAME, the returned name is ""."""
     name, sign, folder = word.partition("=")
     return ("", Path(word)) if not sign or Path(word).exists() else (name, Path(folder))

@@ -30,11 +30,11 @@ _ALTERED = f"the table and its intervals would disagree{_AGAIN}"
 class TaskScore:
     """The scores of one run on one benchmark, as numbers from 0 to 1.
 
-    `n`: the number of items. `value`: the strict score, which counts a right answer only in the requested form.
-    `tolerant`: the score that counts a right answer in any clear form. `extraction`: the fraction of replies with an
-    answer in the requested form. If the benchmark was skipped because its data were missing, `n` is 0 and all scores
-    are None. If the benchmark has no tolerant score (e.g. choices scored by log-likelihood), `tolerant` and
-    `extraction` are None.
+    `n`: the number of items. `value`: the strict score, which counts a right answer only if it has the requested
+    format. `tolerant`: the lenient score, which counts a right answer in any format that can be recognised.
+    `extraction`: the fraction of replies with an answer in the requested format. If the benchmark was skipped because
+    its data were missing, `n` is 0 and all scores are None. If the benchmark has no tolerant score (e.g. choices scored
+    by log-likelihood), `tolerant` and `extraction` are None.
     """
 
     n: int
@@ -62,8 +62,9 @@ class TaskScore:
 
 @dataclass(frozen=True)
 class Items:
-    """The items of one benchmark with their outcomes, in the order of the file. If the benchmark has no tolerant score
-    (one that counts right answers in any clear form), `tolerant` and `extracted` are None."""
+    """The items of one benchmark with their outcomes, in the order of the file from which they were read. A tolerant
+    score counts right answers in any format that can be recognised. If the benchmark has no tolerant score, `tolerant`
+    and `extracted` are None."""
 
     doc_ids: tuple[str, ...]
     correct: Floats
@@ -93,8 +94,8 @@ class Scores:
 
 
 def load(folder: Path) -> Scores:
-    """Return the scores in the folder of an evaluation. Raises EvalError, which names file and key, if a file is
-    missing, damaged or inconsistent."""
+    """Return the scores in the folder of an evaluation. If a file is missing, damaged or inconsistent, EvalError is
+    raised. Its message names the file and the key."""
     path = folder / "scores.json"
     try:
         raw = read_json(path)

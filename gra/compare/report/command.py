@@ -120,8 +120,8 @@ def report(
 
 
 def write_beside(folder: Path, name: str) -> Path | None:
-    """Write a report on the folder of one stage into this folder, as report.html, and return the path of the report.
-    `name`: the name of the folder in the report.
+    """Write a report on one stage of the pipeline to the file report.html, and return the path of this file. `folder`:
+    the output folder of the stage, to which the report is written. `name`: the folder's name in the report.
 
     If an audit made the folder, or a report cannot show this kind of folder, write nothing and return None.
     """

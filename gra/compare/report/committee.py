@@ -18,11 +18,11 @@ from gra.compare.tables.rows import Comparison
 def committee(
     comparison: Comparison, groups: Mapping[str, Sequence[Arm]], tau: float | None, delta: float | None
 ) -> dict[str, Any] | None:
-    """Return the content of the report's section on the committee. Return None if no arm has a funnel. A funnel says
-    how many proposals passed each stage of the synthesis.
+    """Return the content of the report's section on the committee. A funnel is a list of the synthesis's stages with
+    the number of generated samples (proposals) that passed each stage. Return None if no arm has a funnel.
 
-    The section shows the funnels and warnings of all arms. Everything else (figures, health, histograms, costs)
-    describes only the data of the reference arm.
+    The section shows the funnels and warnings of all arms. Everything else (e.g. score histograms, agreement between
+    reviewers, costs) describes only the data of the reference arm.
     """
     order = [comparison.reference, *(name for name in groups if name != comparison.reference)]
     funnels = [

@@ -31,8 +31,8 @@ def coverage(
     `absent` is "", and there are also the keys `panels`, `lines`, `words` and `model`.
 
     Only the first replicate of each arm is drawn. All arms use the same embedder, because distances from different
-    embedders cannot be compared. It is the embedder of the reference. If the reference has no data, it is the embedder
-    of the first arm with data.
+    embedders cannot be compared. The embedder is that of the reference arm's data. If the reference arm has no data,
+    the embedder of the first arm with data is used.
     """
     order = [reference, *(name for name in groups if name != reference)]
     arms = {groups[name][0].label: groups[name][0] for name in order}

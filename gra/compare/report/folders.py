@@ -41,7 +41,7 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
     """Return the arms that a report shows. `words`: the folders that the user gives, each as NAME=DIR or DIR. If
     several folders with the same name come from the same step, they are training runs of one arm.
 
-    Raises ConfigError if no step in STEPS made a folder.
+    Raises ConfigError if one of the folders does not exist or was not made by a step in STEPS.
     """
     problems: list[Problem] = []
     named: dict[str, list[dict[str, Path]]] = {}
@@ -77,11 +77,11 @@ def arms_of(words: Sequence[str]) -> list[Arm]:
 
 
 def sources(folder: Path) -> dict[str, Path]:
-    """Return the folders from which `folder` was made, directly or through other steps. The key of a folder is the step
-    that made it.
+    """Return the folders from which `folder` was made, directly or through other steps. The result maps the name of a
+    step to the folder that this step made.
 
-    A folder that has changed since then is left out. It has changed if its hash differs from the one that the manifest
-    of the later folder records.
+    A source folder is left out if it has changed since a later step used it. In that case, its hash differs from the
+    hash in the manifest of the later step's folder.
     """
     found: dict[str, Path] = {}
     for entry in (manifest_of(folder).get("inputs") or {}).values():

@@ -17,9 +17,10 @@ WORDS = {name: reason.text for name, reason in REASONS.items()}
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the funnel. `count`: the number of proposals that passed the stage. `share`: the fraction of all
-    proposals that passed it. `lost`: why proposals were dropped at this stage, as pairs of a reason in words and a
-    number of proposals. The most frequent reason comes first."""
+    """A stage through which generated samples (proposals) pass before they are kept. `count`: the number of proposals
+    that passed the stage. `share`: the fraction of all proposals that passed the stage. `lost`: why proposals were
+    dropped at this stage, as pairs of a reason in words and a number of proposals. The most frequent reason comes
+    first."""
 
     name: str
     count: int
@@ -29,7 +30,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Funnel:
-    """The funnel of one arm's data, which shows how many proposals passed each stage.
+    """The number of generated samples (proposals) of one arm that passed each stage of the synthesis.
 
     `accepted`: the number of proposals that the reviewers and the adjudicator accepted. `adjudicated`: the number of
     proposals that were sent to the adjudicator. `adjudicated_kept`: the number of proposals that the adjudicator kept.
@@ -43,8 +44,8 @@ class Funnel:
 
 
 def funnel(arm: Arm) -> Funnel | None:
-    """Return the funnel of the arm's data. Return None if the arm has no statistics, or if no model wrote the data
-    (seed data)."""
+    """Return the funnel of the arm's data: how many generated samples (proposals) passed each stage of the synthesis.
+    Return None if the arm has no stats.json, or if no model wrote the data (seed data)."""
     stats = data.read_object(arm.file("data", "stats.json"))
     proposals = None if stats is None else stats.get("proposals")
     if stats is None or not isinstance(proposals, int) or proposals < 1 or stats.get("calls") == 0:
@@ -53,11 +54,13 @@ def funnel(arm: Arm) -> Funnel | None:
 
 
 def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, Any]) -> Funnel:
-    """Return the funnel of a data set. `proposals`: the number of proposals. `reasons`: reason -> number of proposals
-    dropped for this reason. `stats`: the content of stats.json.
+    """Return the funnel of a data set: how many generated samples (proposals) passed each stage of the synthesis.
+    `proposals`: the number of all proposals. `reasons`: reason -> number of proposals dropped for this reason. `stats`:
+    the content of stats.json.
 
-    A reason that this version does not know is counted at the last stage. A stage in which models judge is left out if
-    no model judged and nothing was dropped there. For example, data without reviews have no stage "Passed the gate".
+    A reason that this version of GRA does not know is counted at the last stage. A stage in which models judge is left
+    out if no model judged and nothing was dropped there. For example, data without reviews have no stage "Passed the
+    gate".
     """
     left = proposals
     asked = _asked(stats)
@@ -80,8 +83,8 @@ def from_counts(proposals: int, reasons: Mapping[str, int], stats: Mapping[str, 
 
 
 def reviewed(stats: Mapping[str, Any]) -> bool:
-    """Return whether a model judged the proposals. `stats`: the content of stats.json. If it does not say which kinds
-    of calls were made, return True."""
+    """Return whether a model judged the proposals. `stats`: the content of stats.json. If stats.json does not say which
+    kinds of model calls were made, return True."""
     asked = _asked(stats)
     return asked is None or any(asked & calls for calls in JUDGED.values())
 

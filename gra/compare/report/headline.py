@@ -123,8 +123,8 @@ def of_data(stats: Mapping[str, Any], audit: Mapping[str, Any]) -> list[str]:
 
 
 def of_probe(found: Mapping[str, Any]) -> list[str]:
-    """Return a list with a sentence that says how many models can tell right answers from wrong ones. These are the
-    models whose AUC has an interval that lies wholly above 0.5. `found`: the content of probe.json."""
+    """Return a list with a sentence that says how many models can tell right answers from wrong ones. A model is
+    counted if the confidence interval of its AUC lies wholly above 0.5. `found`: the content of probe.json."""
     models = found.get("models")
     aucs = (
         [one.get("auc") for one in models.values() if isinstance(one, Mapping)] if isinstance(models, Mapping) else []

@@ -20,11 +20,11 @@ MOST, LONGEST = 50, 500  # rows of a table; characters of a warning
 
 @dataclass(frozen=True)
 class Health:
-    """Figures that show how well the committee works, as texts for the report.
+    """Statistics that show how well the committee of reviewers works, as strings for the report.
 
-    `figures`: pairs of a name and a value. `reviewers`: one row of cells per reviewer, in the order of HEADINGS.
-    `sets`: one row of cells for each set of reviewers that judged the same samples, in the order of SET_HEADINGS.
-    `left_out`: the number of sets of reviewers that are not listed. At most MOST (a constant) are listed.
+    `figures`: pairs of a statistic's name and its value. `reviewers`: one row of cells per reviewer, in the order of
+    HEADINGS. `sets`: one row of cells for each set of reviewers that judged the same samples, in the order of
+    SET_HEADINGS. `left_out`: the number of sets of reviewers that are not listed. At most MOST (a constant) are listed.
     """
 
     figures: tuple[tuple[str, str], ...]
@@ -35,8 +35,8 @@ class Health:
 
 
 def health(found: Any) -> Health | None:
-    """Return the committee's health for the report. Return None if stats.json has no health or nothing was reviewed.
-    `found`: the value of the key `health` in stats.json."""
+    """Return statistics that show how well the committee of reviewers works, for the report. `found`: the value of the
+    key `health` in stats.json. Return None if stats.json lacks this key or nothing was reviewed."""
     if not isinstance(found, Mapping) or not _number(found.get("samples")):
         return None
     alpha, low, high = (_number(found.get(key)) for key in ("alpha", "alpha_low", "alpha_high"))

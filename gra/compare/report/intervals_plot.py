@@ -35,8 +35,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """The common axis of all rows of a plot, from `low` to `high`. `ticks`: pairs of a position, in percent of the
-    axis, and a text."""
+    """The common axis of all rows of a plot, from `low` to `high`. `ticks`: a pair for each tick: its position, in
+    percent of the axis, and its label."""
 
     low: float
     high: float
@@ -72,8 +72,9 @@ def means(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def differences(comparison: Comparison) -> dict[str, Any] | None:
-    """Return a plot for each arm that was compared with the reference. It shows the differences between the two. Return
-    None if there is no such arm. All plots have the same axis, which includes zero."""
+    """Return a plot for each arm that was compared with the reference. The plot shows the differences between this
+    arm's scores and the reference's. Return None if no arm was compared with the reference. All plots have the same
+    axis, which includes zero."""
     compared = [row for row in comparison.rows if row.difference is not None]
     if not compared:
         return None
@@ -95,8 +96,8 @@ def differences(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def kind(found: Interval) -> str:
-    """Return the CSS class of a difference, which is reference minus arm. The class is "for" if the interval is above
-    zero, "against" if it is below zero, and "open" if it contains zero."""
+    """Return the CSS class of a difference, which is reference minus arm. The class is "for" if the confidence interval
+    of the difference is above zero, "against" if it is below zero, and "open" if it contains zero."""
     return "for" if found.low > 0 else "against" if found.high < 0 else "open"
 
 

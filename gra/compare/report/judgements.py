@@ -83,8 +83,8 @@ def gate(arm: Arm) -> tuple[float | None, float | None]:
 
 
 def pairs(found: Sequence[Judged]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Return the scores of every two reviewers for the samples that both reviewed. The key is the two names in
-    alphabetical order. The value has one pair of scores for each such sample."""
+    """Return a mapping from each pair of reviewers to their scores for the samples that both reviewed. A key is the
+    pair of their names in alphabetical order. Its value has one pair of scores for each sample that both reviewed."""
     seen: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for one in found:
         for first, second in combinations(sorted(one.scores), 2):
@@ -109,7 +109,7 @@ def below(found: Sequence[Judged]) -> dict[str, dict[str, list[float]]]:
 
 def agreement(found: Sequence[Judged]) -> dict[str, Any] | None:
     """Return a table of the correlations between the scores of every two reviewers. It has a line and a column for each
-    reviewer. Return None if no two reviewers have a correlation."""
+    reviewer. Return None if no correlation can be computed."""
     models = _models(name for one in found for name in one.scores)
     every = pairs(found)
     if all(correlation(both) is None for both in every.values()):
@@ -133,8 +133,8 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def preferences(found: Sequence[Judged]) -> dict[str, Any] | None:
     """Return a table that shows how much each reviewer prefers each generator. It has a line per reviewer and a column
-    per generator. The preference is the mean of (the reviewer's score minus the other reviewers' mean score) over the
-    generator's samples, minus the same mean over the samples of all other generators.
+    per generator. The surplus of a sample is the reviewer's score minus the mean score of the other reviewers. The
+    preference is the mean surplus of the generator's samples minus the mean surplus of all other generators' samples.
 
     If the models belong to several families and one family has several models, a last column shows the preference for
     the reviewer's own family. Return None if no sample has two reviews, or if there are fewer than two generators.
@@ -177,8 +177,8 @@ def domains(found: Sequence[Judged]) -> list[tuple[str, str, str, str, float]]:
     """Return a row of five values for each domain. The domain with the most kept samples comes first.
 
     The first four values are texts: the domain's name, the number of its kept samples, the percentage of all kept
-    samples that are in the domain, and the percentage of the domain's proposals that were kept. The fifth value is the
-    third as a fraction.
+    samples that are in the domain, and the percentage of the domain's proposals that were kept. The fifth value states
+    the same share as the third, but as a number from 0 to 1.
     """
     kept, every = (Counter(one.domain for one in found if one.domain and (one.kept or rest)) for rest in (False, True))
     total = sum(kept.values())

@@ -52,13 +52,14 @@ def render(
     draw: bool = False,
     seeds: Seeds | None = None,
 ) -> str:
-    """Return the whole report as HTML. Each arm can have any of the folders data, audit, model and scores. A single
-    data folder is enough.
+    """Return the whole report as HTML. An arm may lack some of the folders data, audit, model and scores. A single data
+    folder is enough.
 
     `samples`: the maximum number of samples in the page. None means as many as fit. `judge`: a function that says
     whether a simulated response is right. It is called only if the reference arm is simulated and its data were not
     audited. `draw`: whether to draw a map of the instructions, which takes time because their embeddings are computed.
-    `seeds`: a function that finds the seed samples from which an arm's data were made. The map also shows them.
+    `seeds`: a function that finds the seed samples from which an arm's data were made. The map also shows these seed
+    samples.
 
     Raises StoreError or EvalError if a folder of `arms` is broken.
     """

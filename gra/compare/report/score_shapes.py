@@ -86,8 +86,8 @@ def agreeing(found: Sequence[Judged], delta: float) -> tuple[Range, int] | None:
 
 
 def chart(found: Sequence[Shape], tau: float | None) -> Markup:
-    """Draw the cumulative distribution of each judge's scores. Its height at x is the percentage of the scores that are
-    at most x."""
+    """Draw the cumulative distribution of each judge's scores. The height of a judge's curve at x is the percentage of
+    the judge's scores that are at most x. A judge is a reviewer or the whole committee."""
     return charts.cumulative(
         [(one.name, one.scores) for one in found],
         ends=(0, 10),
@@ -109,8 +109,8 @@ def cells(one: Shape) -> tuple[str, ...]:
 
 
 def sentence(found: Sequence[Judged]) -> str:
-    """Return a sentence with two fractions of samples on which reviewers agree: ours and the paper's. Return "" if our
-    fraction is unknown."""
+    """Return a sentence that states the fraction of samples on which reviewers agree, in the data of `found` and in the
+    paper. Return "" if this fraction is unknown for `found`."""
     ours = agreeing(found, PAPER_DELTA)
     if ours is None:
         return ""
@@ -121,8 +121,9 @@ def sentence(found: Sequence[Judged]) -> str:
 
 
 def data(found: Sequence[Judged], tau: float | None) -> dict[str, Any]:
-    """Return the numbers behind the chart, the table and the sentence, for a JSON file. They are the figures of each
-    judge, how often each judge gives each score, and the fraction of samples on which reviewers agree."""
+    """Return the numbers behind the chart, the table and the sentence, for a JSON file. They are statistics of each
+    judge's scores (e.g. mean and standard deviation), how often each judge gives each score, and the fraction of
+    samples on which reviewers agree. A judge is a reviewer or the whole committee."""
     ours = agreeing(found, PAPER_DELTA)
     return {
         "tau": tau,

@@ -93,10 +93,10 @@ class Difference:
 
     `mean`: the difference of the means over all benchmarks. `tasks`: benchmark -> difference. `groups`: name of a group
     of benchmarks -> difference of the means over the group. `replicates`: the number of training runs of each arm.
-    `over_trainings`: whether the intervals include training noise. If not, they are over items and hold for these
-    trained models only. `family`: benchmark -> p-value, before Holm's correction. `claims`: whether a table may mark
-    significant differences with a star. It may if both arms were trained at least twice and training noise was
-    estimated, or if the caller set `items_only`. `resamples`: the number of resamples. It is 0 if nothing was
+    `over_trainings`: whether the intervals include training noise. If false, the intervals are over items and hold for
+    these trained models only. `family`: benchmark -> p-value, before Holm's correction. `claims`: whether a table may
+    mark significant differences with a star. `claims` is true if both arms were trained at least twice and training
+    noise was estimated, or if the caller set `items_only`. `resamples`: the number of resamples. It is 0 if nothing was
     resampled. `clustered`: benchmark -> number of clusters of items, if whole clusters are resampled.
     """
 
@@ -151,8 +151,9 @@ def between(
     groups: Mapping[str, Sequence[str]],
     items_only: bool,
 ) -> Difference:
-    """Return the difference of two arms from the tables that `matched` made. The result is that of `paired_bootstrap`,
-    but without `clustered`.
+    """Return the scores of a first arm minus those of a second, with intervals. `tables`: the outcomes of both arms by
+    item, as the function `matched` returns them. The result is the same as that of `paired_bootstrap`, but without the
+    attribute `clustered`.
 
     `counts`: the number of training runs of each arm. The first counts[0] columns of a table belong to the first arm,
     the other columns to the second.
@@ -285,7 +286,8 @@ def _resampled(
 
 
 def around(found: Estimate, level: float, least: float) -> tuple[float, float]:
-    """Return the two ends of the interval around an estimate. The interval is symmetric, but cut at `least` and at 1.
-    `least`: the lowest possible value of the statistic, e.g. 0 or -1."""
+    """Return the two ends of the interval around an estimate. The interval is symmetric, but it is clipped to the
+    possible values of the statistic. `least`: the lowest possible value, e.g. 0 or -1. The highest possible value is
+    1."""
     reach = found.reach(level)
     return max(least, found.value - reach), min(1.0, found.value + reach)

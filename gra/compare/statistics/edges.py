@@ -80,8 +80,9 @@ def edge(table: Table, first: int, level: float, *, share: bool) -> Edge | None:
 
 
 def effective(value: float, variance: float, units: float) -> float:
-    """Return the effective number of items. With this number of independent items, a fraction of right answers that
-    equals `value` has the variance `variance`. Return `units` if the variance is 0, or if `value` is 0 or 1."""
+    """Return the effective number of items. This is the number of independent items with which a fraction of right
+    answers of size `value` would have the sampling variance `variance`. Return `units` if the variance is 0, or if
+    `value` is 0 or 1."""
     return value * (1 - value) / variance if variance > 0 and 0 < value < 1 else float(units)
 
 

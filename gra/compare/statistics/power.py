@@ -44,10 +44,10 @@ NOISE = 0.01  # assumed training noise
 class Design:
     """A planned comparison of two arms. `items`: the number of items of each benchmark. `share`: the fraction of right
     answers on each benchmark, from 0 to 1. `noise`: the standard deviation of an arm's mean score between training
-    runs, as a fraction, so 0.01 is one point. The part that finitely many items cause is left out. `between`, `within`:
-    the correlation over items between the outcomes (right or wrong) of two training runs, which belong to different
-    arms (`between`) or to the same arm (`within`). `level`: the confidence level of the interval. `power`: the
-    probability with which a true difference must be detected."""
+    runs, as a fraction, so 0.01 is one point. This standard deviation does not include the sampling error due to the
+    finite number of items. `between`, `within`: the correlation over items between the outcomes (right or wrong) of two
+    training runs, which belong to different arms (`between`) or to the same arm (`within`). `level`: the confidence
+    level of the interval. `power`: the probability with which a true difference must be detected."""
 
     items: Sequence[int]
     share: Sequence[float]

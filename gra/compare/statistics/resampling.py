@@ -23,10 +23,10 @@ def resample(
 ) -> tuple[dict[str, float], dict[str, Floats]]:
     """Return the statistic of all items, and the statistic of every resample, each as a mapping by benchmark.
 
-    A table has a row per item and a column per training run, those of the first arm first. The statistic is the mean
-    of the first arm's columns minus the mean of the second arm's columns. If there is no
-    second arm, it is the first arm's mean. `first`: the number of columns of the first arm. A resample draws items of
-    the benchmark with replacement. If the table has clusters, it draws whole clusters.
+    A table has a row per item and a column per training run. The columns of the first arm precede those of the second.
+    `first`: the number of columns of the first arm. The statistic is the mean of the first arm's columns minus the mean
+    of the second arm's columns. If there is no second arm, the statistic is the first arm's mean. A resample draws
+    items of the benchmark with replacement. If the table has clusters, it draws whole clusters.
 
     Swapping the two arms changes the sign of every statistic exactly. Equal arms give zeros.
     """
@@ -78,8 +78,8 @@ def least_resamples(family: int, level: float) -> int:
 
 
 def cluster_sums(outcomes: Floats, member: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return two arrays with one entry per cluster. The first has the sum of its items' outcomes in every column, the
-    second its number of items."""
+    """Return two arrays with one entry per cluster. The first array has the sum of the outcomes of the cluster's items,
+    for every column of `outcomes`. The second array has the number of items in the cluster."""
     sizes = np.bincount(member).astype(np.float64)
     sums: Floats = np.stack([np.bincount(member, column) for column in outcomes.T], axis=1).astype(np.float64)
     return sums, sizes

@@ -54,13 +54,13 @@ LEAST = 2  # with fewer degrees of freedom, training noise is not estimated
 
 @dataclass(frozen=True)
 class Parts:
-    """The means and variances of one benchmark, or of the unweighted mean over several.
+    """The means and variances of one benchmark, or of the unweighted mean over several benchmarks.
 
     `means`: the mean scores of every training run, for each of the two arms. If there is only one arm, the second entry
     is empty. `items`: the part of the variance of the difference (or of the only arm's mean) that is due to items or
-    clusters. The module's docstring calls it I. `items_df`: its degrees of freedom. `luck`: for each arm, the variance
-    of a training run's mean that arises because the run answers some items right or wrong by luck. The module's
-    docstring calls it q. None means that the arm was trained once.
+    clusters. The module's docstring calls it I. `items_df`: the degrees of freedom of `items`. `luck`: for each arm,
+    the variance of a training run's mean that arises because the run answers some items right or wrong by luck. The
+    module's docstring calls it q. None means that the arm was trained once.
     """
 
     means: tuple[Floats, Floats]
@@ -79,9 +79,10 @@ class Parts:
 class Estimate:
     """An estimated difference or mean (`value`), with the parts of its squared standard error.
 
-    `items` and `items_df` are as in Parts. `seen`: the part that is due to training runs. It is the sum of s^2 / R over
-    the arms, where s^2 is the variance between the means of an arm's R training runs. `seen_df`: its degrees of
-    freedom. `luck`: the part of `seen` that `items` already contains.
+    `items`: the part that is due to items or clusters of items. `items_df`: the degrees of freedom of `items`. `seen`:
+    the part that is due to training runs. It is the sum of s^2 / R over the arms, where s^2 is the variance between the
+    means of an arm's R training runs. `seen_df`: the degrees of freedom of `seen`. `luck`: the part of `seen` that
+    `items` already contains.
     """
 
     value: float
@@ -122,8 +123,9 @@ class Estimate:
     @property
     def tail_p(self) -> float:
         """A two-sided p-value of "no difference" that is accurate even if it is very small. Holm's correction compares
-        p-values with thresholds far below 5 %. Such small values of `p`, which comes from Student's t, occur too often.
-        `tail_p` is never much below `p`."""
+        p-values with thresholds far below 5 %. The attribute `p`, a p-value from Student's t, falls below such
+        thresholds too often when there is no difference. `tail_p` corrects this. The corrected value is never much
+        below `p`."""
         if self.value == 0:
             return 1.0
         # Chi-squared over its degrees of freedom, by the midpoint rule on its logarithm: from 1e-12 to 40 times its mean.
@@ -157,8 +159,8 @@ def known(first: int, second: int | None) -> bool:
 
 
 def measure(table: Table, first: int) -> Parts:
-    """Return the means and variances of one benchmark. A column of the table is a training run. `first`: the number of
-    columns of the first arm, which come first. The other columns belong to the second arm.
+    """Return the means and variances of one benchmark. A column of the table is a training run. `first`: how many
+    columns belong to the first arm. All columns after these belong to the second arm.
 
     If the table has clusters, a mean is the ratio of two sums over clusters (outcomes and items). The variances are
     then those of the linearised ratio.
@@ -195,7 +197,7 @@ def mean_of(parts: Sequence[Parts]) -> Parts:
 
 def estimate(parts: Parts) -> Estimate:
     """Return the difference of two arms, or the mean of one arm, with its standard error over items and training runs.
-    Call it only if `known` is true for the numbers of training runs."""
+    Call this function only if the function `known` returns true for the numbers of training runs."""
     arms = [(means, luck) for means, luck in zip(parts.means, parts.luck, strict=True) if len(means)]
     trained = [(float(means.var(ddof=1)), luck, len(means)) for means, luck in arms if luck is not None]
     if len(trained) < len(arms):  # the other arm was trained once: its noise is assumed to equal this one's

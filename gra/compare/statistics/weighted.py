@@ -23,12 +23,12 @@ from gra.compare.statistics.trainings import LEAST, Estimate
 
 @dataclass(frozen=True)
 class Pieces:
-    """The means and variances of one benchmark, or of the unweighted mean over several.
+    """The means and variances of one benchmark, or of the unweighted mean over several benchmarks.
 
     `means`: the mean scores of every training run, for each arm. `items`: the variance of the weighted sum that is due
-    to items. `items_df`: its degrees of freedom. `luck`: for each arm, the variance of a training run's mean that
-    arises because the run answers some items right or wrong by luck (q in trainings.py). None means that the arm was
-    trained once.
+    to items. `items_df`: the degrees of freedom of `items`. `luck`: for each arm, the variance of a training run's mean
+    that arises because the run answers some items right or wrong by luck (q in trainings.py). None means that the arm
+    was trained once.
     """
 
     means: tuple[Floats, ...]
@@ -79,9 +79,9 @@ def mean_of(pieces: Sequence[Pieces]) -> Pieces:
 
 
 def estimate(pieces: Pieces, weights: Sequence[float]) -> Estimate:
-    """Return the weighted sum of the arms, with its standard error over items and training runs. Call it only if
-    `known` is true for the numbers of training runs. If an arm was trained once, its noise is assumed to equal the mean
-    noise of the other arms."""
+    """Return the weighted sum of the arms' means, with its standard error over items and training runs. Call this
+    function only if the function `known` returns true for the numbers of training runs. If an arm was trained once, its
+    noise is assumed to equal the mean noise of the other arms."""
     value = sum(weight * float(means.mean()) for weight, means in zip(weights, pieces.means, strict=True))
     several = [place for place, means in enumerate(pieces.means) if len(means) > 1]
     once = sum(weights[place] ** 2 for place, means in enumerate(pieces.means) if len(means) == 1) / len(several)

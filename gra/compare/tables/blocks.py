@@ -34,8 +34,8 @@ def blocks(first: Column, groups: Sequence[list[Column]], console: Console) -> l
 
 
 def rich_table(headings: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> RichTable:
-    """Return a table of the library rich in which no text is cut. The first column wraps long text. Every other column
-    is as wide as its widest cell, or as the longest word of its heading if that is wider."""
+    """Return a table object of the Python library `rich`. No text is cut in this table. The first column wraps long
+    text. Every other column is as wide as its widest cell, or as the longest word of its heading if that is wider."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -46,7 +46,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """A column that shows a fact on the training data. It has either `read` or `derive`.
+    """A column that shows a fact on the training data. One of the functions `read` and `derive` computes its values.
+    The other is None.
 
     `read`: a function that computes the value for one data set. `derive`: a function that computes an arm's value from
     the arm's values in earlier columns. `heading`: the heading in the table. If it is "", the column is in the CSV file

@@ -30,7 +30,8 @@ def table(
     notes: Sequence[str] = (),
     name: str = "",
 ) -> str:
-    r"""Return the cells as a LaTeX table, without a closing newline. The LaTeX document needs \usepackage{booktabs}.
+    r"""Return headings and lines as a LaTeX table, without a newline at the end. The LaTeX document needs
+    \usepackage{booktabs}.
 
     `words`: the number of columns at the left that contain text. They are aligned left, the other columns right.
     `name`: the last part of the label (tab:gra-NAME). Without a title, the table has neither caption nor label.

@@ -128,9 +128,9 @@ def noise_note(differences: Sequence[Range | None], level: float) -> list[str]:
 
 
 def few_bits(labelled: Sequence[tuple[str, str]], arms: int) -> list[str]:
-    """Return notes on models whose weights were quantised. There is one note for each different label, and it names the
-    arms with this label. `labelled`: pairs of an arm's name and a label. `arms`: the number of all arms in the
-    comparison."""
+    """Return notes on models whose weights were quantised. Each distinct quantisation label gets one note, which names
+    the arms with this label. `labelled`: pairs of an arm's name and its quantisation label. `arms`: the number of all
+    arms in the comparison."""
     owners: dict[str, list[str]] = {}
     for name, words in labelled:
         owners.setdefault(words, []).append(name)
@@ -172,8 +172,9 @@ def plain(text: str) -> str:
 
 def starred(row: TableRow, task: str, comparison: Comparison) -> bool:
     """Return whether the arm's strict score on the benchmark `task` gets a star. Two conditions must hold. The score
-    differs significantly from the reference's after Holm's correction over the benchmarks. The intervals are of a kind
-    that allows stars (`Difference.claims`)."""
+    must differ significantly from the reference's after Holm's correction over the benchmarks. The attribute `claims`
+    of the arm's Difference must also be true: stars are allowed only if training noise was estimated and both arms were
+    trained at least twice, or if the user set `items_only`."""
     if row.difference is None or not row.difference.claims:
         return False
     return row.adjusted.get("strict", {}).get(task, 1.0) <= 1 - comparison.level

@@ -27,9 +27,9 @@ class Cell:
     """The scores of one arm on one benchmark of `n` items. They are fractions (0..1), averaged over replicates. None
     means unknown, or not applicable to this benchmark.
 
-    `value`: the strict score, which counts an answer only in the requested form. `interval`: the interval of the strict
-    score. `tolerant`: the score that counts an answer in any clear form. `extraction`: the fraction of replies with an
-    answer in the requested form.
+    `value`: the strict score, which counts a right answer only if it has the requested format. `interval`: the interval
+    of the strict score. `tolerant`: the lenient score, which counts a right answer in any format that can be
+    recognised. `extraction`: the fraction of replies with an answer in the requested format.
     """
 
     value: float
@@ -43,14 +43,15 @@ class Cell:
 class TableRow:
     """One arm of the table, averaged over its evaluated replicates.
 
-    `planned`: the number of all replicates. `replicates`: the number of evaluated replicates. If it is 0, `facts`
-    covers all replicates. `cells`: the scores on each benchmark on which the arm was evaluated. `benchmarks`: the
-    number of benchmarks of the table. If the arm was not evaluated on all of them, its means are None. `spread`: the
-    sample standard deviation of the replicates' means. It is None for fewer than two replicates. `differences`: kind of
-    score (`scores.KINDS`) -> reference minus this arm, for the kinds that both have. `adjusted`: kind of score ->
-    benchmark -> p-value after Holm's correction over the arm's benchmarks. `trainings`: the number of training runs, if
-    the arm's own intervals take training noise into account. It is 0 if they are over items only. `quantized`: the
-    labels of models whose weights were once quantised.
+    `planned`: the number of all replicates. `replicates`: the number of evaluated replicates. `facts`: statistics of
+    the training data. If no replicate was evaluated, `facts` covers all replicates. `cells`: the scores on each
+    benchmark on which the arm was evaluated. `benchmarks`: the number of benchmarks of the table. If the arm was not
+    evaluated on all of them, its means are None. `spread`: the sample standard deviation of the replicates' means. It
+    is None for fewer than two replicates. `differences`: kind of score (`scores.KINDS`) -> the reference's scores minus
+    this arm's. Kinds that one of the two arms lacks are left out. `adjusted`: kind of score -> benchmark -> p-value
+    after Holm's correction over the arm's benchmarks. `trainings`: the number of training runs, if the arm's own
+    intervals take training noise into account. `trainings` is 0 if these intervals are over items only. `quantized`:
+    the labels of models whose weights were once quantised.
     """
 
     name: str
@@ -141,8 +142,8 @@ def build(
     differences only if it was evaluated on the same benchmarks as the reference. Replicates that are not evaluated yet
     are left out of an arm's averages.
 
-    `items_only`: whether all intervals are over items only (see bootstrap.py). `evaluated`: the arms' scores. None
-    means that they are read from the arms' folders.
+    `items_only`: whether all intervals are over items only and leave training noise out (see bootstrap.py).
+    `evaluated`: the arms' scores. None means that they are read from the arms' folders.
 
     Raises EvalError or StoreError if folders are damaged or do not match each other. Raises ConfigError if there are
     too few resamples for a significant difference after Holm's correction over the benchmarks.

@@ -27,9 +27,10 @@ _MARKDOWN = re.compile(r"([\\`*_{}|#~]|\[(?=[^\]]*\]\())")
 class Sheet:
     """A table of text cells, with a title and notes.
 
-    `records`: one mapping per line with values in full precision, for CSV. If it is empty, CSV has the cells. `words`:
-    the number of columns at the left that contain text. They are aligned left. The other columns contain numbers and
-    are aligned right. `name`: the name of the table's file, which is also part of its LaTeX label.
+    `records`: for the CSV file, one mapping per line with values in full precision. If `records` is empty, the CSV file
+    gets the text cells. `words`: the number of columns at the left that contain text. They are aligned left. The other
+    columns contain numbers and are aligned right. `name`: the name of the table's file, which is also part of its LaTeX
+    label.
     """
 
     title: str
@@ -64,8 +65,8 @@ def has_value(cells: Sequence[str]) -> bool:
 
 
 def render(sheets: Sequence[Sheet], form: str, width: int = 120) -> str:
-    """Return the sheets as text in the form `form`, one of FORMS. CSV contains the first sheet only, because a CSV file
-    holds one table."""
+    """Return the sheets (tables) as text. `form`: the output format, one of FORMS. For CSV, only the first sheet is
+    returned, because a CSV file holds one table."""
     if form == "csv":
         return as_csv(sheets[0])
     if form == "terminal":

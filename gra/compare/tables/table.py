@@ -95,8 +95,8 @@ def score_cells(row: TableRow, tasks: Sequence[str], comparison: Comparison) -> 
 
 
 def form_headings(comparison: Comparison) -> list[str]:
-    """Return the headings of a table that shows how much of a score is due to the form of the answers, not to their
-    content. `form_cells` returns the lines of this table."""
+    """Return the headings of a table that separates two causes of score differences: the format of the answers and
+    their content. The function `form_cells` returns an arm's line of this table."""
     return [
         "Arm",
         f"Mean, {100 * comparison.level:g} %",
@@ -129,8 +129,8 @@ TASK_HEADINGS = (
 
 
 def task_cells(row: TableRow, tasks: Sequence[str]) -> list[list[str]]:
-    """Return a line of cells for the arm on each benchmark, with the columns TASK_HEADINGS. The first column, which has
-    the benchmark's name, is left out."""
+    """Return one table line for each benchmark in `tasks`, with the arm's scores on this benchmark. The headings of the
+    columns are TASK_HEADINGS, but the first column (the benchmark's name) is left out."""
     lines = []
     for task in tasks:
         cell = row.cells.get(task)
@@ -204,9 +204,10 @@ def _form_sheet(comparison: Comparison) -> Sheet | None:
 
 
 def sheets(comparison: Comparison) -> list[Sheet]:
-    """Return the table as two or three sheets. The first has the scores by benchmark. The second has the tolerant
-    scores and the form of the answers. The third has the training data and their cost, if anything is known of them.
-    The last sheet also has the notes."""
+    """Return the comparison as up to three sheets (tables). The first has the scores by benchmark. The second has the
+    tolerant scores, which accept answers in any format that can be recognised, and the effect of the answers' format.
+    The second sheet is left out if no arm has scores. The third has facts on the training data and their cost. The
+    third sheet is left out if no such fact is known. The last sheet also has the notes."""
     shown = names(comparison.tasks)
     scores = Sheet(
         comparison.heading,

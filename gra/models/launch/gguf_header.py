@@ -14,8 +14,9 @@ _LONGEST = 1 << 24  # bytes of a key or text
 
 
 def metadata(path: Path, wanted: Collection[str]) -> dict[str, Any]:
-    """Return the metadata that a GGUF file has under the keys `wanted`. A key is left out if the file does not have it
-    or if its value is a list. Raises OSError, and ValueError if the file is not a readable GGUF file."""
+    """Read a GGUF file and return the values of the metadata keys in `wanted`, by key. A key is left out if the file
+    does not have it or if its value is a list. Raises OSError, and ValueError if the file is not a readable GGUF
+    file."""
     found: dict[str, Any] = {}
     with path.open("rb") as handle:
         if handle.read(4) != MAGIC:

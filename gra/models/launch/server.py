@@ -53,8 +53,8 @@ class ServeSettings(Settings):
     The command can contain these placeholders. {model}: the model's id, or its folder. {name}: its name in the pool.
     {port}: the port that the server must listen on. {gpus}: the number of GPUs that the server gets. {python}: the path
     of the running Python. {servers}: the number of servers that run at once. Two more placeholders need a model with
-    `weights`. {weights}: the path of the weight file. {template}: the `chat_template` of the weights. If that is null,
-    it is `own`, which means the template inside the weight file.
+    `weights`. {weights}: the path of the weight file. {template}: the value of `chat_template` in the settings of the
+    weights. If no `chat_template` is set, {template} becomes `own`, which means the template inside the weight file.
     """
 
     command: str | list[str] = Field(
@@ -90,9 +90,9 @@ class ServeSettings(Settings):
         return self.gpus_per_model.get(name, 0) if isinstance(self.gpus_per_model, dict) else self.gpus_per_model
 
     def words(self, model: ModelSettings, port: int, gpus: int, servers: int = 1) -> list[str]:
-        """Return the command that serves `model`, as a list of words without placeholders. `gpus`: the number of the
-        server's GPUs. `servers`: the number of servers that run at once. Raises ValueError if the command string cannot
-        be split, and StoreError if there is no cache for the model's weights."""
+        """Return the command that serves `model`, as a list of arguments in which all placeholders are replaced.
+        `gpus`: the number of the server's GPUs. `servers`: the number of servers that run at once. Raises ValueError if
+        the command string cannot be split, and StoreError if there is no cache for the model's weights."""
         values = {"{model}": model.served, "{name}": model.name, "{port}": str(port), "{gpus}": str(gpus)}
         values |= {"{python}": sys.executable, "{servers}": str(servers)}
         if model.weights is not None:
@@ -260,10 +260,10 @@ class ServerProcess:
 
 @asynccontextmanager
 async def kept_up(server: ServerProcess, restarts: int) -> AsyncIterator[asyncio.Task[None]]:
-    """Start `server`, restart it when it dies, and stop it at the end of the `with` block.
+    """Start `server`, restart it up to `restarts` times when it dies, and stop it at the end of the `with` block.
 
-    Yields the task that watches the server. The task ends with a ServerError when the server has died and no restart is
-    left.
+    Yields the task that watches the server. This task ends with a ServerError when the server has died and no restart
+    is left.
     """
 
     async def restart(server: ServerProcess, restarts: int) -> None:
@@ -317,6 +317,6 @@ def free_port() -> int:
 
 
 def log_file(folder: str | None, name: str) -> Path:
-    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs, which is
-    OUTPUT/servers in a stage (`runtime.log_folder`). None means the folder `servers` in the current folder."""
+    """Return the path of the log file for the server of the model `name`. `folder`: the folder of the logs, or None for
+    the folder `servers` in the current folder. A stage of a run passes OUTPUT/servers (`runtime.log_folder`)."""
     return Path(folder or "servers") / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('.-') or 'model'}.log"

@@ -23,11 +23,11 @@ _PERMANENT = (401, 402, 403, 404)  # the model is refused permanently at this se
 
 class Forbidden(Exception):
     """The server refuses this request, and perhaps every request to the model. To find out, the caller sends the model
-    a short question. If the server answers it, only this request is refused.
+    a short question. If the server answers this question, only the original request is refused.
 
     `status`: 403 if the API key may not be used for the model, or may not be used for this request. It is 402 if the
-    server sent HTTP 400 or 429 with an error message about missing credit. In that case, the account has no credit, or
-    the message only repeats words from a prompt about money.
+    server sent HTTP 400 or 429 with an error message about missing credit. Either the account has no credit, or the
+    message only quotes words from a prompt about money.
     """
 
     def __init__(self, words: str, status: int = 403):

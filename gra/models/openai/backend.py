@@ -194,8 +194,8 @@ class OpenAIServer(Backend):
         self._queued = {}
 
     def queued(self, request: Request) -> float:
-        """Return the seconds that an answered call waited here before it was sent. If this method is called a second
-        time for `request`, it returns 0."""
+        """Return the seconds that an answered call waited in this backend before it was sent to a server. If this
+        method is called a second time for `request`, it returns 0."""
         return self._queued.pop(request.key, 0.0) if self._queued else 0.0
 
     def servers_out(self) -> list[str]:

@@ -95,8 +95,8 @@ _MONEY = _MEANINGS[0][1]
 
 
 def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
-    """Return the error that `value` reports, which is the body of a server's response, or a choice or message in it.
-    Return None if it reports no error.
+    """Return the error that is reported in `value`, or None if no error is reported. `value`: the body of a server's
+    response, or a choice or message from this body.
 
     The error is a pair of the equivalent HTTP status, which is None if unknown, and the server's error text.
     """
@@ -106,8 +106,8 @@ def error_in(value: Mapping[str, Any]) -> tuple[int | None, str] | None:
 
 def bare_error_in(body: Mapping[str, Any]) -> tuple[int | None, str] | None:
     """Return the error that the response body `body` reports under a key other than `error`, or None if it reports
-    none. The body must have no choices. As in `error_in`, the error is a pair of the equivalent HTTP status, which is
-    None if unknown, and the server's error text."""
+    none. Call this function only for a body without choices. As in `error_in`, the error is a pair of the equivalent
+    HTTP status, which is None if unknown, and the server's error text."""
     nested = next((body[key] for key in _BARE if body.get(key)), None)
     detail = body.get("detail")
     if nested is None and isinstance(detail, Mapping | list):  # FastAPI: an error from a gateway, or invalid fields
@@ -132,7 +132,7 @@ def _read(error: Any, around: Mapping[str, Any]) -> tuple[int | None, str]:
 
 def blocked_by(body: Mapping[str, Any]) -> str:
     """Return the server's word for the reason why a filter blocked the prompt or the answer. Return "" if the body
-    reports no filter, or only one inside its list `choices`."""
+    reports no filter. A filter that is reported only inside the body's list `choices` is not looked for."""
     feedback = body.get("promptFeedback") or body.get("prompt_feedback")
     if isinstance(feedback, Mapping):  # Google
         reason = feedback.get("blockReason") or feedback.get("block_reason")

@@ -38,7 +38,7 @@ def mean_logprob(logprobs: Any, written: str, forced: str, tokens: int | None) -
     over this beginning. `tokens`: the number of tokens of the answer; None if the server does not tell.
 
     Return None if the server wrote nothing or another text, or if it left log-probabilities out. llama.cpp leaves out
-    those of tokens that end inside a character, which are frequent outside ASCII.
+    the log-probability of a token that ends inside a multi-byte character. Such tokens are frequent outside ASCII.
     """
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     if not written or not forced.startswith(written) or not isinstance(content, list):

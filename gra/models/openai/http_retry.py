@@ -23,7 +23,7 @@ def backoff(attempt: int, uniform: Callable[[float, float], float] = _jitter.uni
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the number of seconds to wait that the header retry-after requests. Return None if there is no valid
+    """Return how many seconds to wait according to the response header retry-after. Return None if there is no valid
     header.
 
     The header has a number or an HTTP date (RFC 9110 10.2.3). `now`: the current Unix time.

@@ -94,8 +94,9 @@ class LoadBalancer:
         return self._of_model
 
     def ticket(self) -> int:
-        """Return a number that a call which begins now passes to `acquire`. Calls with lower numbers come first in the
-        queue. A retry of the call passes the same number again, so that the call does not lose its place."""
+        """Return the ticket of a call that begins now. A ticket is a number, and the call passes it to `acquire`. Calls
+        with lower numbers come first in the queue. A retry of the call passes the same number again, so that the call
+        does not lose its place."""
         self._tickets += 1
         return self._tickets
 
@@ -106,12 +107,12 @@ class LoadBalancer:
     # --- slots --------------------------------------------------------------------------------------------------------------
 
     async def acquire(self, model: str, key: str, ticket: int, avoid: Server | None = None) -> InFlightCall:
-        """Wait for a slot at a server of `model`, and return the call that occupies it. The caller must `release` the
-        slot.
+        """Wait for a slot at a server of `model`, and return the call that occupies the slot. The caller must later
+        give the slot back with the method `release`.
 
         `key`: the key of the request that is to be sent. `ticket`: the call's place in the queue. `avoid`: a server
         that is used only if no other server is free. Raises Fault if all servers of the model stay unhealthy for
-        `give_up_after_s` seconds. Raises Interrupted after `drain`.
+        `give_up_after_s` seconds. Raises Interrupted if the method `drain` has been called.
         """
         self._check_draining()
         queue = self._queues[model]
@@ -192,9 +193,9 @@ class LoadBalancer:
             waiter.slot.set_result(self.take(best[1], waiter.key))
 
     def dispatch_timed(self, model: str) -> None:
-        """Give free slots to waiting calls. If all servers of `model` are unhealthy or must not be called yet, set a
-        timer to try again. If no server came back in time, or if the servers ask for too long a wait, the waiting calls
-        raise Fault."""
+        """Give free slots to waiting calls. If all servers of `model` are unhealthy, or have asked GRA to wait before
+        the next call, set a timer to try again. The waiting calls raise Fault if no server becomes healthy in time, or
+        if the servers ask for too long a wait."""
         self.dispatch()
         queue = self._queues[model]
         if not queue:

@@ -28,8 +28,8 @@ def overtaken(others: int, ahead: int, in_flight: int) -> bool:
 
 
 def queued(others: int, ahead: int, limit_s: float, quickest_s: float) -> bool:
-    """Return whether a call that exceeded its timeout waited in the server's queue. If so, the server has too many
-    calls at once.
+    """Return whether a call that exceeded its timeout probably spent this time in the server's queue. If so, the server
+    has too many calls at once.
 
     Two conditions must hold. First, the server has not answered any call that was sent later. A server that works on
     all its calls at once would have answered some. Second, the fastest recent call took less than half of the timeout,

@@ -40,10 +40,11 @@ class RequestFaults:
         return {model: dict(counts) for model, counts in self._counts.items()}
 
     def reply(self, request: Request, server: Server, worst: Fault, tried: str) -> Reply:
-        """Return a reply with an error, for a request that is itself the cause of its failures. Count the request. Log
-        it if it is among the first three (`_LOGGED`) such requests of its model.
+        """Return a reply with an error, for a request that is itself the cause of its failures. Count the request, and
+        log it if it is among the first three (`_LOGGED`) such requests of its model.
 
-        `worst`: the fault that says most about the request. `tried`: a description of the attempts, for the log.
+        `worst`: of the failures of this request, the one that shows most clearly that the request is the cause.
+        `tried`: a description of the attempts, for the log.
 
         The reply's error becomes part of the data, so it contains no counts, times or anything else that differs from
         run to run.

@@ -80,8 +80,8 @@ class ServerHealth:
 
     def answered(self, call: InFlightCall, failures: int = 0, *, usual: bool = True) -> None:
         """Record that the server answered the call after `failures` failed attempts. `usual`: whether the call's
-        duration counts as typical of the server. It does not if the answer is a refusal or the call was a short
-        question."""
+        duration counts as typical of the server. The duration does not count if the answer is a refusal or the call was
+        a short question."""
         server, now = call.server, asyncio.get_running_loop().time()
         server.answered += 1
         server.answered_at = now
@@ -135,8 +135,8 @@ class ServerHealth:
         self._queue.dispatch_timed(server.model)
 
     def give_up_at(self, model: str) -> float:
-        """Return the time at which calls to `model` are given up. It is `give_up_after_s` seconds after the moment
-        since which all of the model's servers have been failing, or since which the model has had no server. Return inf
+        """Return the time at which waiting calls to `model` are given up. This is `give_up_after_s` seconds after the
+        moment when the last of the model's servers began to fail, or when the model lost its last server. Return inf
         while at least one server of the model is not failing."""
         if not self._servers[model]:
             return self._absent_since.get(model, 0.0) + self._give_up_after_s

@@ -75,9 +75,9 @@ def body_of(
 ) -> bytes:
     """Return the body of a request for a chat completion, as JSON bytes.
 
-    `structured`: whether the body contains the request's JSON schema. `extra`: keys that are added to the body, or
-    replace its other keys. `top`: the number of tokens whose probabilities are requested. It is used only if the
-    request has `choices`.
+    `structured`: whether the body contains the request's JSON schema. `extra`: keys with values that are added to the
+    body, or replace the values of keys that it already has. `top`: the number of tokens whose probabilities are
+    requested. It is used only if the request has `choices`.
 
     Each value is encoded separately. The messages are the largest part. They were already encoded when the request's
     key was computed, so they are not encoded a second time.
@@ -252,9 +252,9 @@ def listed_models(body: bytes) -> dict[str, str]:
 
 
 def serves(names: Collection[str], served: str) -> bool:
-    """Return whether a server that lists `names` serves the model `served`. A model that is given as a path counts as
-    served even if it is not listed. A model without a tag also counts as served if the server lists MODEL:latest, as
-    Ollama does."""
+    """Return whether a server that lists the models `names` serves the model `served`. A model that is given as a path
+    counts as served even if it is not listed. A model name without a tag also counts as served if the server lists the
+    name with the tag `:latest`, as Ollama does."""
     return served in names or f"{served}:latest" in names or served.startswith(("/", "./", "../", "~"))
 
 

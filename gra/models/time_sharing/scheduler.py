@@ -124,8 +124,9 @@ class Phased(Backend):
         return {"loads": dict(self.loads), "load_seconds": round(self._load_seconds, 3)}
 
     def gpu_seconds(self) -> float | None:
-        """Return the GPU-seconds of all turns so far, including loading. A turn's GPU-seconds are its seconds times the
-        number of GPUs of its model. Return None if no model uses GPUs."""
+        """Return the GPU-seconds that all models have used so far, including loading. For the time during which one
+        model is loaded, this is the number of seconds times the number of GPUs of this model. Return None if no model
+        uses GPUs."""
         return self._gpu_seconds or None
 
     @asynccontextmanager

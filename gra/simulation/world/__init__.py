@@ -53,8 +53,8 @@ def skills_of(domain: str) -> tuple[Skill, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def parse(instruction: str) -> Instance | None:
-    """Return the question (an `Instance`) that an instruction asks. Return None if the instruction has none of the
-    wordings of the simulated world's questions. If the question cannot be solved, its `answer` is None."""
+    """Return the question (an `Instance`) that an instruction asks. Return None if the instruction matches none of the
+    question templates of the simulated world. If the question cannot be solved, its `answer` is None."""
     text = " ".join(instruction.split())
     if len(text) > 300:  # no wording is that long
         return None
@@ -92,9 +92,9 @@ def draw(
     """Return a random question of a skill that meets the conditions below. Return None if `attempts` attempts give no
     such question.
 
-    `forms`: the indices of the skill's wordings (question templates) that the question can have. `held_out`: true for
-    a question of the benchmarks, false for any other question. `accept`: a function that must return true for the
-    question, or None if there is no such condition.
+    `forms`: indices of the skill's question templates. The question is written with one of these templates. `held_out`:
+    true for a question of the benchmarks, false for any other question. `accept`: a function that must return true for
+    the question, or None if there is no such condition.
     """
     for _ in range(attempts):
         form = rng.choice(forms)

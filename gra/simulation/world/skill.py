@@ -67,14 +67,14 @@ class Rule:
 class Skill:
     """A kind of question whose answers can be checked.
 
-    - `forms`: the wordings, which are question templates with slots to fill in.
-    - `fields`: mapping from the name of each slot on which the answer depends to a regular expression. The expression
-      matches the texts that can fill the slot.
-    - `draw`: makes random values for the fields.
+    - `forms`: the wordings, which are question templates with placeholders.
+    - `fields`: name of a placeholder -> regular expression for the texts that can fill it. The mapping has only the
+      placeholders on which the answer depends.
+    - `draw`: returns random texts for the placeholders in `fields`.
     - `solve(*values)`: returns the right answer, or None if the question cannot be solved.
     - `rules`: name -> wrong rule.
     - `topics`: keywords that belong to this skill only.
-    - `summary`: a template for a question's summary. Its slots are the fields.
+    - `summary`: a template for a question's summary. Its placeholders are those in `fields`.
     - `accepts(values, answer)`: returns whether an answer is right. It is set only if a question has many right
       answers. Benchmarks do not use such a skill.
     - `opening(*values)`: returns the required first word of a response.
@@ -110,14 +110,14 @@ class Skill:
 
     @cached_property
     def dresses(self) -> tuple[tuple[str, ...], ...]:
-        """For each wording, the names of the slots that do not matter for the answer, e.g. `spot` for a place. The
-        words for these slots are in vocabulary.DRESS."""
+        """For each wording (question template), the names of the placeholders on which the answer does not depend, e.g.
+        `spot` for a place. vocabulary.DRESS lists the words that can fill them."""
         return tuple(tuple(slot for slot in DRESS if f"{{{slot}}}" in form) for form in self.forms)
 
     @cached_property
     def literals(self) -> frozenset[str]:
-        """The phrases of at least 12 characters between the slots of the wordings. If an instruction contains one of
-        these phrases but cannot be parsed, it is flawed."""
+        """The phrases of at least 12 characters that stand before, between or after the placeholders of the skill's
+        question templates. If an instruction contains one of these phrases but cannot be parsed, it is flawed."""
         parts = {part.strip() for form in self.forms for part in re.split(r"\{\w+\}", form)}
         return frozenset(part for part in parts if len(part) >= 12)
 
@@ -140,9 +140,9 @@ def _compile(form: str, fields: Mapping[str, str]) -> re.Pattern[str]:
 class Instance:
     """One question of one skill in one wording. Two instances with the same `key` ask the same question.
 
-    A wording is a question template with slots. `form`: the index of the wording, from 0. `values`: the texts in the
-    slots on which the answer depends, in the order of the skill's `fields`. `dress`: the words in the other slots of
-    the wording, e.g. the name of a location. They do not matter for the answer.
+    A wording is a question template with placeholders. `form`: the index of the wording, from 0. `values`: the texts
+    that fill the placeholders on which the answer depends, in the order of the skill's `fields`. `dress`: the words
+    that fill the other placeholders, e.g. the name of a location. These words do not matter for the answer.
     """
 
     skill: Skill = field(compare=False, hash=False)
@@ -209,6 +209,7 @@ def starts_with(response: str, opening: str) -> bool:
 
 
 def say(answer: str, opening: str = "", preface: str = "") -> str:
-    """Return a response that states `answer` in the form that `final_answer` can read. It begins with `opening`, the
-    required first word. If no first word is required, it begins with `preface`."""
+    """Return a response that states `answer` in a sentence from which `final_answer` can extract it. `opening`: the
+    first word that the question requires of a response, or '' if it requires none. The response begins with `opening`,
+    or with `preface` if `opening` is ''."""
     return f"{opening} the answer is {answer}." if opening else f"{preface}The answer is {answer}."

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 
 def interval_alpha(units: Iterable[Sequence[int]]) -> float | None:
-    """Return Krippendorff's alpha of the scores in `units`. None if alpha is undefined (see `Agreement.alpha`). Each
-    unit holds the integer scores of one sample."""
+    """Return Krippendorff's alpha of the scores in `units`. Return None if alpha is undefined, because no sample has
+    two scores or all scores are the same. Each item of `units` holds the integer scores of one sample."""
     agreement = Agreement()
     for unit in units:
         agreement.add(unit)

@@ -54,8 +54,8 @@ class Rules:
 
 @dataclass(frozen=True)
 class Call:
-    """A call to a model that must be made. `request`: what is sent to the model. The other fields say for which sample,
-    step (e.g. `review`), role and attempt the call is made."""
+    """A model call whose reply the run needs. `request`: what is sent to the model. The other fields say for which
+    sample, step (e.g. `review`), role and attempt the call is made."""
 
     sample: str
     step: str
@@ -80,14 +80,15 @@ class Caller:
     def ask_all(
         self, step: str, turns: Sequence[tuple[str, str]], **values: Any
     ) -> Exchange[list[tuple[Any, str | None]]]:
-        """Make one call for `step` to each (role, model) in the list `turns`, all at the same time.
+        """Make one call for `step` to each model in `turns`, a list of (role, model). All these calls are made at the
+        same time.
 
         If a reply is unusable, the call is made again, at most `parse_retries` times. If the server refused the
         request, the call is not made again. `values`: the values that are inserted into the prompt.
 
-        Return a pair (value, fault) for each (role, model). The value is the parsed reply, or the text of the reply if
-        it has no structure to parse. The fault is then None. If no reply was usable, the value is None and the fault is
-        that of the last reply.
+        Return a pair (value, fault) for each (role, model). If a reply was usable, the value is the parsed reply, or
+        the text of the reply if it has no structure to parse, and the fault is None. If no reply was usable, the value
+        is None and the fault is that of the last reply.
         """
         settings = self.rules.settings
         if not prompts.has_examples(step, settings.prompts):
@@ -114,18 +115,20 @@ class Caller:
         return results
 
     def ask_one(self, step: str, role: str, model: str, **values: Any) -> Exchange[tuple[Any, str | None]]:
-        """Call one model for `step`. If its reply is unusable, call it again, at most `parse_retries` times. Return a
-        pair (value, fault): the parsed reply or its text, and None. If no reply was usable, return None and the fault
-        of the last reply."""
+        """Call one model for `step`. If its reply is unusable, call it again, at most `parse_retries` times. Return
+        a pair (value, fault). If a reply was usable, the value is the parsed reply, or its text if it has no
+        structure to parse, and the fault is None. If no reply was usable, the value is None and the fault is that of
+        the last reply."""
         results = yield from self.ask_all(step, [(role, model)], **values)
         return results[0]
 
     def ask_yes_no(self, step: str, questions: Sequence[probability.Question]) -> Exchange[list[yes_no.Scored]]:
         """Ask several questions at the same time. A model answers a question with one token, Yes or No. If a question
-        gives a text in `forced`, the model writes nothing. Instead, the likelihood that it gives to this text is read.
+        gives a text in `forced`, the model writes nothing. Instead, the server returns the likelihood that the model
+        assigns to this text.
 
-        Return (score, None) for each question, or (None, the fault). No question is asked again. Decoding is greedy, so
-        the model would answer with the same token.
+        Return (score, None) for each question, or (None, the fault). No question is asked again, because decoding is
+        greedy and the model would answer with the same token.
         """
         calls = []
         for asked in questions:

@@ -30,8 +30,8 @@ class InstructionFilter(Protocol):
 
 
 def of_classifier(draft: Outcome, tasks: InstructionFilter | None) -> Drop | None:
-    """Return (the reason, details) if the classifier `tasks` finds that the instruction is probably no task. None if
-    the instruction passes, or if there is no classifier."""
+    """Return (the reason, details) if the classifier `tasks` finds that the instruction is probably no task. Return
+    None if the instruction passes, or if there is no classifier."""
     fault = None if tasks is None else tasks.fault(draft.instruction)
     return None if fault is None else ("unlikely_task", fault)
 

@@ -39,7 +39,7 @@ log = logging.getLogger("gra.synthesis")
 class DomainPool:
     """The records that prompts of one domain can show.
 
-    `records`: first the domain's own records, then borrowed ones. `own`: the number of the domain's own records.
+    `records`: first the domain's own records, then borrowed ones. `own`: how many records are the domain's own.
     `examples`: the indices in `records` of the records that can be demonstrations (turns of a chat).
     """
 
@@ -103,9 +103,10 @@ def demonstrations(
 ) -> tuple[Record, ...]:
     """Draw `count` records that a prompt shows as turns of a chat, in random order.
 
-    Short records are preferred: twice as many are drawn, and the shorter half is used. If the domain borrows records
-    and has a short enough record of its own, one such record is always used. If the pool has too few short enough
-    records, the missing ones come from `spare`.
+    Only records that are short enough for a demonstration are used (`pool.examples`). Of these, twice `count` records
+    are drawn, and the shorter half is used. If the domain borrows records from other domains, and at least one of its
+    own records is short enough, one such record is always used. If fewer than `count` records of the pool are short
+    enough, the missing ones are drawn from `spare`.
     """
     drawn = rng.sample(pool.examples, min(2 * count, len(pool.examples)))
     own = [i for i in pool.examples if i < pool.own]
@@ -122,8 +123,8 @@ def demonstrations(
 
 
 def fits(instruction: str) -> bool:
-    """Return whether an instruction can be a demonstration. It must be one line of at most DEMONSTRATION characters and
-    make only one request."""
+    """Return whether an instruction is suitable as a demonstration (a chat turn in a prompt). It is suitable if it is
+    one line of at most DEMONSTRATION characters and makes only one request."""
     text = instruction.strip()
     short = 0 < len(text) <= DEMONSTRATION and "\n" not in text
     return short and len(_SENTENCE.findall(text)) <= 2 and text.count("?") <= 1

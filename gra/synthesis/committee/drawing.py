@@ -23,8 +23,8 @@ def draw_proposal(
     settings: SynthesisSettings,
 ) -> Proposal:
     """Return a proposal (an attempt at a new sample), with a domain, records and roles drawn at random. `number`: the
-    number of the round. `index`: the number of the proposal in this round. The random draw depends only on these two
-    numbers and on the run's seed (`seed`). `domains`: the records that the prompts of each domain can show."""
+    index of the round. `index`: the index of the proposal in this round. The random draw depends only on these two
+    indices and on the run's seed (`seed`). `domains`: the records that the prompts of each domain can show."""
     rng = stream(seed, "proposal", number, index)
     if settings.domains == "uniform":
         domain = rng.choice(sorted(domains))

@@ -66,7 +66,7 @@ def exact(number: float) -> Fraction:
 
 
 def gate(reviews: Sequence[Mapping[str, float]], settings: SynthesisSettings) -> Gate:
-    """Decide by the reviews of a response whether it is accepted, rejected or left to the adjudicator.
+    """Decide from its reviews whether a response is accepted, rejected or left to the adjudicator.
 
     Each review is a mapping from dimension to score, from 0 to 10. The caller leaves out reviews without scores. Mean
     and std are those of the reviews' composite scores. The first of these rules that applies decides:

@@ -164,7 +164,7 @@ class _Reviewer:
 def blind(found: Mapping[str, Any]) -> bool:
     """Return whether the reviewers seem unable to tell good samples from bad ones.
 
-    This is so in each of three cases:
+    The result is True in each of these three cases:
 
     - The 95 % interval of Krippendorff's alpha reaches down to 0.
     - Alpha is undefined because all scores are the same.

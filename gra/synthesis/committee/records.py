@@ -16,8 +16,8 @@ DIMENSIONS = ("correctness", "clarity", "completeness", "relevance", "coherence"
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A seed as it is in its source (a file or a data set). It has an instruction and its answer, which is empty if the
-    source has none. `place`: where the seed stands in the source. It is the line or the index, as text."""
+    """A seed as it is in its source (a file or a data set). `response` is the answer to the instruction. It is empty if
+    the source has no answer. `place`: the position of the seed in the source, as text: its line or its index."""
 
     id: str
     instruction: str

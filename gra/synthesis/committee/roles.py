@@ -17,8 +17,8 @@ from gra.synthesis.settings import SynthesisSettings
 
 @dataclass(frozen=True)
 class Candidates:
-    """The models that can have each role. Over all samples, a role goes equally often to each model listed for it. `adjudicator`:
-    empty if the synthesis has no adjudicator. `checkers`: the models that check instructions."""
+    """The models that can have each role. Over all samples, a role goes equally often to each model listed for it.
+    `adjudicator` is empty if the synthesis has no adjudicator. `checkers`: the models that check instructions."""
 
     generator: tuple[str, ...]
     reviewers: tuple[str, ...]
@@ -31,8 +31,9 @@ class Candidates:
 class Policy:
     """A way to assign roles to models.
 
-    `draw`: returns the roles of one sample. The pool must have enough models. `candidates`: returns the models that can
-    have each role. `distinct`: whether generator, reviewers and adjudicator of a sample are different models.
+    `draw`: returns the roles of one sample. Before calling it, check that the pool has enough models. `candidates`:
+    returns the models that can have each role. `distinct`: whether generator, reviewers and adjudicator of a sample are
+    different models.
     """
 
     draw: Callable[[Sequence[str], SynthesisSettings, random.Random], Roles]
@@ -136,8 +137,8 @@ def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
 
 
 def asked_yes_no(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
-    """Return the models that judge with one token, Yes or No, if `synthesis.scoring` is `probability`. These are the
-    models that check, review or adjudicate, in the pool's order."""
+    """Return the models that check, review or adjudicate, in the pool's order. With `synthesis.scoring=probability`,
+    these models judge with one token, Yes or No."""
     asked = {*judges(models, settings), *checkers(settings)}
     return [model for model in models if model in asked]
 

@@ -36,9 +36,9 @@ class Pace:
         return not self.fixed and proposals < self.limit and proposals % (LOOK * self.wanted) == 0
 
     def ends(self, proposals: int, unique: int) -> bool:
-        """Return whether the round ends now because its pace is too low. Call this once for each check, because it
-        remembers `unique` for the next check. `proposals`: the number of finished proposals. `unique`: the number of
-        samples found so far, without duplicates."""
+        """Return whether the round ends now because its pace is too low. Call this method only once per check, because
+        it stores the value of `unique` for the next check. `proposals`: the number of finished proposals. `unique`: the
+        number of samples found so far, without duplicates."""
         gained = unique - self.before
         self.before = unique
         return unique * LOOK * self.wanted + gained * (self.limit - proposals) < self.wanted * LOOK * self.wanted

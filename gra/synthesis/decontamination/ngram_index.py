@@ -79,9 +79,9 @@ class Coverage:
     """How much of one benchmark the index can compare.
 
     `items`: the number of items. `ngrams`: the number of different n-grams in the index. An n-gram that several
-    benchmarks share counts only for the first of them. `whole`: the number of items whose whole question is compared.
-    `not_compared`: the number of items that cannot be compared. They are too short, or too many items share their
-    n-grams.
+    benchmarks share counts only for the first of them. `whole`: the number of items whose question is compared as a
+    whole instead of by its n-grams. `not_compared`: the number of items that cannot be compared. These items are too
+    short, or their n-grams occur in too many items.
     """
 
     items: int
@@ -201,8 +201,9 @@ class _Table:
         self._taken[keys >> self._shift] = True
 
     def candidates(self, hashes: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Find the n-grams of a text whose hashes are in the table. For each of them, yield its position in the text
-        and its position in the items' texts. `hashes`: the hashes of all n-grams of the text, in order."""
+        """Find the n-grams of a text whose hashes also occur in the index. For each match, yield the position of the
+        n-gram in the text and its position in the benchmark items' texts. `hashes`: the hashes of all n-grams of the
+        text, in order."""
         if not len(self.keys) or not len(hashes):
             return
         places = np.flatnonzero(self._taken[hashes >> self._shift])

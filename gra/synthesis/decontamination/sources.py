@@ -62,7 +62,7 @@ class Schema:
 @dataclass(frozen=True)
 class Source:
     """One file with benchmark items. `schema`: how to read its records. `prefix`: the text that is put before the ids
-    of its items. `key`: the config key that error messages name."""
+    of its items. `key`: the config key that is given in error messages about this file."""
 
     key: str
     path: Path
@@ -114,8 +114,8 @@ def sources(settings: DecontaminateSettings, made: Path | None = None) -> list[S
 
 
 def unknown_folders(settings: DecontaminateSettings) -> list[str]:
-    """Return the names of the folders in data_dir whose format is unknown. Samples are not compared with these
-    benchmarks, and the caller must tell the user so."""
+    """Return the names of the folders in data_dir whose format is unknown. Samples are not compared with the benchmarks
+    in these folders, and the caller must tell the user so."""
     folder = _path(settings.data_dir) if settings.data_dir is not None else None
     if folder is None or not folder.is_dir() or settings.benchmarks is not None or (folder / "benchmarks").is_dir():
         return []

@@ -52,9 +52,9 @@ class DedupSettings(Settings):
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row that `greedy` dropped. `index`: the number of the row. `nearest`: the number of the kept row that is
-    nearest to it. `in_before`: whether this kept row is in the array `before` of `greedy`. Otherwise, it is in the
-    array `vectors`. `cosine`: the cosine of the two rows."""
+    """A row that `greedy` dropped. `index`: the index of the row in the array `vectors`. `nearest`: the index of the
+    kept row that is nearest to the dropped row. `in_before`: whether this kept row is in the array `before` that was
+    passed to `greedy`. Otherwise, it is in the array `vectors`. `cosine`: the cosine similarity of the two rows."""
 
     index: int
     nearest: int
@@ -64,8 +64,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """The rows that `greedy` kept and dropped. `kept`: the numbers of the kept rows, the best score first. `dropped`:
-    the dropped rows, in the order in which they were compared."""
+    """The rows that `greedy` kept and dropped. `kept`: the indices of the kept rows, those with the best scores first.
+    `dropped`: the dropped rows, in the order in which they were compared."""
 
     kept: list[int]
     dropped: list[Dropped]
@@ -83,13 +83,13 @@ def greedy(
     """Go through the rows of `vectors` from the highest to the lowest score, and drop each row that is too close to a
     row kept before. Return the kept and the dropped rows.
 
-    Two rows are too close if their cosine exceeds `threshold`. `tie`: whether a row whose cosine equals the threshold
-    is dropped or kept.
+    Two rows are too close if their cosine exceeds `threshold`. `tie`: "drop" if a row whose cosine equals the threshold
+    is to be dropped, "keep" if it is to be kept.
 
     `vectors` [n, d] and `before` [m, d] have unit vectors as rows. The rows of `before` count as kept from the
     beginning. A score of None counts as the lowest. Rows with equal scores are compared in ascending order of their
-    `ids`, which must be unique. If there are no ids, the row numbers give the order. Raises ValueError if a row is not
-    a unit vector (tolerance 1e-2).
+    `ids`, which must be unique. If `ids` is None, these rows are compared in the order of their indices. Raises
+    ValueError if a row is not a unit vector (tolerance 1e-2).
     """
     import numpy as np
 

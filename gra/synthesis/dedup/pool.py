@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 class Unique:
     """Which candidates are kept, and which are dropped as duplicates. Candidates are the new samples of a round.
 
-    Candidates are numbered in the order in which they were added. `kept`: the numbers of the kept candidates, the best
-    score first. `dropped`: number of a dropped candidate -> (nearest kept sample, cosine of the two). If the nearest
-    kept sample is in the pool, its id is given. If it is a candidate, its number is given.
+    Candidates are numbered in the order in which they were added. `kept`: the numbers of the kept candidates, those
+    with the best scores first. `dropped`: number of a dropped candidate -> (nearest kept sample, cosine of the two). If
+    the nearest kept sample is in the pool, its id is given. If it is a candidate, its number is given.
     """
 
     kept: list[int]

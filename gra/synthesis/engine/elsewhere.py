@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 def short(key: str) -> int:
     """Return the first 64 bits of a key (a hash of a request). The table of recorded keys in memory holds only these
-    bits. If two keys have the same first 64 bits, a journal may be searched for a reply that it does not have. This
-    costs time, but causes no error."""
+    bits. If two keys have the same first 64 bits, GRA can search a journal (the database of a run's calls) in vain for
+    a reply. This costs time, but causes no error."""
     return int(key[:16], 16)
 
 
@@ -103,8 +103,8 @@ class Elsewhere:
 
 
 def import_calls(connection: sqlite3.Connection, path: Path) -> None:
-    """Copy the calls in the journal at `path` into the run's own journal. Calls that it already has are left out.
-    `connection`: the run's own journal, open for writing.
+    """Copy the calls in the journal at `path` into the run's own journal. Calls that the run's own journal already has
+    are not copied. `connection`: the run's own journal, open for writing.
 
     If the journal at `path` is damaged, a warning is logged and the calls that cannot be read are skipped. The run will
     send them again. Raises sqlite3.Error if the run's own journal cannot be written.

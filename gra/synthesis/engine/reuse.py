@@ -97,14 +97,15 @@ def calls_in(folder: Path) -> tuple[int, bool]:
 
 def reuse(config: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
     """Return a copy of `config` with which a run reuses the replies that earlier runs recorded in `folders`. The run
-    looks for each reply in the journals of these folders before it calls a model. The copy names the folders in
-    `runtime.earlier`. If `folders` is empty, the result is `config` itself."""
+    looks for each reply in the journals of these folders before it calls a model. In the copy, `runtime.earlier` lists
+    the folders. If `folders` is empty, the result is `config` itself."""
     return changed(config, "runtime", earlier=[str(folder) for folder in folders]) if folders else config
 
 
 def bought_again(changed: Sequence[str]) -> list[str]:
     """Return lines of text that say which calls must be sent again, and why. `changed`: the names of the config keys,
-    files and inputs that differ from those of the earlier run. Names with the same effect share a line."""
+    files and inputs that differ from those of the earlier run. Names that cause the same calls to be sent again share a
+    line."""
     lines: dict[str, list[str]] = {}
     for key in changed:
         for pattern, effect in _EFFECTS:

@@ -69,9 +69,9 @@ def finished(folder: Path, number: int, output: Path) -> Path | None:
     """Return a finished folder that already has the results of a round, so that this round need not be run. `number`:
     the number of the round. Return None if there is no such folder.
 
-    The result is the data folder of the whole run. If the whole run is not finished, the result is the folder of the
-    first finished merge of this or a later round. `folder`: the folder OUTPUT.shards. `output`: the caller's own
-    output, which is never returned.
+    If the whole run is finished, the result is its data folder. Otherwise, the result is the folder of the first
+    finished merge of this or a later round. `folder`: the folder OUTPUT.shards. `output`: the caller's own output,
+    which is never returned.
     """
     whole = folder.with_name(folder.name.removesuffix(SHARDS))
     candidates = [whole, *(path for merged, path in sorted(_merged(folder).items()) if merged >= number)]
@@ -88,8 +88,8 @@ def journals(
     process is writing to any of these journals.
 
     - `shards`: the folder OUTPUT.shards. If it is None, the path is derived from `output`.
-    - `mine`: the settings of the shard. The merge of round 0 runs as a shard too, with `gathers` true. None for an
-      ordinary synthesis and for the merges of later rounds.
+    - `mine`: the settings of the shard. The merge of round 0 runs as a shard too, with `gathers` true. `mine` is None
+      for an ordinary synthesis and for the merges of later rounds.
     - `rounds`: the number of rounds of this run. For the merge of round R, it counts the rounds up to R.
     """
     folder = Path(shards) if shards else output.with_name(f"{output.name.removesuffix(PARTIAL)}{SHARDS}")

@@ -45,9 +45,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 def proposals_to_prepare(wanted: int, limit: int, last: Mapping[str, Any] | None) -> int:
     """Return how many proposals all shards of a round prepare together, at most `limit`.
 
-    `wanted`: the number of samples that the round needs. In the first round, the result is FIRST_ROUND times this
-    number. In a later round, it is SPARE times the number of proposals of the previous round. `last`: the
-    previous round's entry in `rounds` of stats.json. It is None in the first round.
+    `wanted`: the number of samples that the round needs. In the first round, the result is FIRST_ROUND times `wanted`.
+    In a later round, the result is SPARE times the number of proposals of the previous round. `last`: the previous
+    round's entry in `rounds` of stats.json. It is None in the first round.
     """
     if last is None:
         return min(limit, math.ceil(FIRST_ROUND * wanted))
@@ -116,7 +116,7 @@ def waves(config: Mapping[str, Any], rounds: int, output: Path, count: int) -> l
 
 
 def gathering(config: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    """Return a copy of `config` with which a run imports the journals in the folder OUTPUT.shards. The copy names this
-    folder in `runtime.shards`."""
+    """Return a copy of `config` with which a run imports the journals in the folder OUTPUT.shards. In the copy,
+    `runtime.shards` is the path of this folder."""
     folder = output.with_name(f"{output.name}{SHARDS}")
     return changed(config, "runtime", shards=str(folder))

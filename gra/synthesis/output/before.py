@@ -19,8 +19,8 @@ _SUMS = ("in", "out", "calls", "unknown")
 
 
 def before(folders: Iterable[Path]) -> dict[str, Any] | None:
-    """Return what was spent on the data sets in these folders. None if one of the folders has no stats.json, or if its
-    stats.json does not say what was spent.
+    """Return the tokens and FLOPs that were spent on the data sets in these folders. Return None if one of the folders
+    has no stats.json, or if its stats.json does not say what was spent.
 
     A folder that is named twice counts once. A data set that no model wrote costs nothing. Raises OSError if a file
     cannot be read, and ValueError if a stats.json is damaged.

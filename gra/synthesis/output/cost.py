@@ -38,9 +38,8 @@ def account(uses: Uses, kept: int, parameters: Mapping[str, float | None]) -> di
     in billions of parameters.
 
     The sums of tokens and FLOPs leave out calls whose tokens the server did not report. `unknown_calls` counts these
-    calls. For a model in a role, it can happen that the server reported the tokens of none of the calls. Then every
-    sum of tokens or FLOPs that includes these calls is None. A sum of FLOPs is also None if it includes a model of
-    unknown size.
+    calls. If the server reported no tokens for any call of a model in a role, every sum of tokens or FLOPs that
+    includes this model in this role is None. A sum of FLOPs is also None if it includes a model of unknown size.
     """
     entries = [
         (
@@ -80,8 +79,8 @@ def timed(
     `seconds`: the time waited for replies, by model and role. It includes queueing at the server. Calls wait
     concurrently, so the sum exceeds the elapsed time. `gpu_seconds`: the GPU-seconds (number of GPUs x seconds) of the
     servers that this process started, or None if it started no servers. `whole`: whether this process made all calls of
-    the run, so that `gpu_seconds` is complete. `energy`: the power of a GPU and similar figures. If it is None, the
-    energy stays unknown.
+    the run, so that `gpu_seconds` is complete. `energy`: the settings from which the energy is computed, e.g. the power
+    of a GPU. If `energy` is None, the energy in the result is None.
     """
     kwh, basis = energy_kwh(flops, gpu_seconds if whole else None, energy)
     waited = sum(value for roles in seconds.values() for value in roles.values())

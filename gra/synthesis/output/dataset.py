@@ -43,8 +43,9 @@ def write_dataset(
     same id, and OSError if a file cannot be written.
 
     If `kept` or `rejected` is a list, it is first sorted by round and then by index. Any other iterable (outcomes on
-    disk) is written in its own order, without loading all of it into memory. `decision`: the text that the column
-    `decision` has for all kept samples. If it is None, the column has the decision of each sample.
+    disk) is written in its own order, without loading all of it into memory. `decision`: a text for the column
+    `decision`, the same for all kept samples. If it is None, the column holds each sample's own decision, such as
+    "accepted".
     """
     ids: set[str] = set()
     rows = (row(o) | ({"decision": decision} if decision else {}) for o in _once(kept, ids, output))
@@ -90,8 +91,8 @@ class Writer:
 
 
 def row(outcome: Outcome) -> dict[str, Any]:
-    """Return one sample as a row of the parquet files. If the sample did not reach a step, the values of this step are
-    null, or an empty list or text."""
+    """Return one sample as a row of the parquet files. If the sample was dropped before a step of the pipeline (such as
+    the review), the columns that this step would fill are null, or hold an empty list or text."""
     o = outcome
     turns = [{"role": "user", "content": o.instruction}, {"role": "assistant", "content": o.response}]
     decision = "rejected"
@@ -127,10 +128,10 @@ def schema(rejected: bool = False, fractions: bool = False) -> pa.Schema:
     rejected.parquet has two more columns, `reason` and `detail`.
 
     The column `scores` has one entry for each review. The entry has a field for each of the six dimensions, with the
-    score that the model gave. These scores are whole numbers, or floats if `fractions` is true
-    (synthesis.scoring=probability). They are null if the model was asked a single question
-    (synthesis.questions=overall). The field `score` is the mean of the scores that the model gave. It is calibrated if
-    synthesis.calibrate is set.
+    score that the reviewing model gave. These scores are whole numbers, or floats if `fractions` is true
+    (synthesis.scoring=probability). They are null if the reviewing model was asked a single question
+    (synthesis.questions=overall). The entry's field `score` is the mean of the scores that the reviewing model gave.
+    This mean is calibrated if synthesis.calibrate is set.
     """
     import pyarrow as pa
 

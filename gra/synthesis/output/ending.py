@@ -38,9 +38,9 @@ def finish(
     """Write run.json, log the run to W&B and return the run's metrics. `place`: the folder of the run's input `seeds`,
     or None if it has no such input.
 
-    Raises SynthesisError if the run ended early because of the setting `synthesis.stop_when_blind`, that is, because
-    the reviews carried no information. If no sample was kept, raises NothingKept, or SynthesisError if the committee
-    did not judge a single proposal.
+    Raises SynthesisError if the run ended early because the reviews carried no information (setting
+    `synthesis.stop_when_blind`). If no sample was kept, raises NothingKept. If, in addition, the committee did not
+    judge a single proposal, raises SynthesisError instead.
     """
     spent = cost.timed(
         seconds_waited(output / JOURNAL),

@@ -66,9 +66,9 @@ def _remedy(result: Synthesis) -> str:
 
 
 def blind_committee(faults: Sequence[str], output: Path, stats: Mapping[str, Any]) -> str:
-    """Return the error message for a run that the setting `synthesis.stop_when_blind` ended, because the reviews
-    carried no information. The message says what is wrong with the committee (`faults`), and what the user can do about
-    it."""
+    """Return the error message for a run that ended early because the reviews carried no information (setting
+    `synthesis.stop_when_blind`). The message says what is wrong with the committee (`faults`), and what the user can do
+    about it."""
     after = f"after {stats['proposals']:,} proposals its reviews do not distinguish good samples from bad ones"
     lines = [f"The run was stopped (synthesis.stop_when_blind): {after}."]
     lines += [f"  {fault}" for fault in faults]

@@ -31,8 +31,9 @@ PRIVATE: Any = {
 
 @dataclass(frozen=True)
 class Material:
-    """The values from which, together with the result of the run, the statistics and the data folder are made. `words`:
-    values for the data card that replace the usual ones (fields of `CardInfo`). Only the stage `refine` sets them."""
+    """What is needed, besides the result of a run, to compute its statistics and to write its data folder. `words`:
+    fields of `CardInfo` (the content of the data card) whose usual values are replaced, with their new values. Only the
+    stage `refine` sets them."""
 
     config: SynthesisConfig
     rules: Rules

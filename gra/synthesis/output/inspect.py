@@ -76,10 +76,11 @@ def chosen(paths: list[Path]) -> tuple[list[Path], list[str]]:
     """Return the data folders among `paths` without repetitions, and an error message for each path that cannot be
     used.
 
-    If a path does not exist, its working folder (with the suffix .partial) is used. If that does not exist either, this
-    is an error. A path to a file, or to a folder without data, is also an error if it is the only path. If there are
-    several paths, they probably come from a shell pattern, so such a path is skipped, with a note on standard error. If
-    no path remains, this is an error too.
+    If a path does not exist, its working folder (with the suffix .partial) is used. If the working folder does not
+    exist either, the path is an error. If `paths` has a single path, and it leads to a file or to a folder without
+    data, it is also an error. If there are several paths, they probably come from a shell pattern, so paths to files
+    and to folders without data are skipped, with a note on standard error. If all of several paths were skipped, the
+    function returns one error message for them together.
     """
     folders: list[Path] = []
     faults: list[str] = []

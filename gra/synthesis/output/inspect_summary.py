@@ -37,8 +37,8 @@ STALE_S = 30.0  # an older status means that the run was killed or hangs
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return a summary of the folder as JSON types. Unknown values are None or empty. Raises StoreError if a file
-    cannot be read."""
+    """Return a summary of the data folder as a dict that can be written as JSON. Unknown values are None or empty.
+    Raises StoreError if a file cannot be read."""
     kept, dropped = (
         read_rows(folder / name, ("id", "decision") if name == TABLES[0] else ("id", "reason")) for name in TABLES
     )

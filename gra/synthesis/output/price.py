@@ -81,10 +81,10 @@ class Price:
 
 
 def known(folders: Sequence[Path], models: Sequence[str]) -> Known | None:
-    """Return what an earlier run measured, such as tokens per call, for the estimate of a new run's cost. The first of
-    the `folders` counts whose journal (database of model calls) has at least 20 proposed samples, and no calls to
-    models outside `models`. Other models, such as simulated ones, write texts of other lengths. Return None if no
-    folder qualifies."""
+    """Return numbers measured in an earlier run, such as tokens per call, from which the cost of a new run is
+    estimated. They are taken from the first of the `folders` that qualifies. A folder qualifies if its journal
+    (database of model calls) has at least 20 proposed samples, and no calls to models outside `models`. Other models,
+    such as simulated ones, write texts of other lengths. Return None if no folder qualifies."""
     for folder in folders:
         try:
             connection = connect_other(folder / JOURNAL) if (folder / JOURNAL).is_file() else None
@@ -192,7 +192,7 @@ def cost_of(
     """Return the cost of a stage, computed from its expected calls and tokens.
 
     `tokens`: for each model, the sum of its input and output tokens. `parameters`: the size of each model in billions
-    of parameters. If a size is None, the field `unsized` of the cost is true and its FLOPs are 0. `calls`,
+    of parameters. If any size is None, the returned cost has FLOPs of 0, and its field `unsized` is true. `calls`,
     `tokens_out`: the total numbers of calls and of output tokens. The size of the journal (the database of model calls)
     is estimated from these totals.
     """

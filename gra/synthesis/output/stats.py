@@ -38,12 +38,12 @@ def statistics(
     seed_calls: Iterable[CallRecord] = (),
     simulated: bool = False,
 ) -> dict[str, Any]:
-    """Return the content of stats.json: totals and, under `rounds`, the same figures for each round. A proportion is
+    """Return the content of stats.json: totals and, under `rounds`, the same numbers for each round. A proportion is
     None if its denominator is 0.
 
     `settings`: the settings of the run, or None if nothing was reviewed. `seed_calls`: the calls that annotated the
-    seeds before round 1. They count in the totals only. The outcomes are read once, and the memory needed does not grow
-    with their number.
+    seeds before round 1. They count in the totals only. `kept` and `rejected` are iterated over once, and the memory
+    needed does not grow with their length.
     """
     delta = None if settings is None else settings.delta
     total = _Tally(delta)

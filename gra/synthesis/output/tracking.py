@@ -52,10 +52,11 @@ def record(
     stats: Mapping[str, Any],
     run: Mapping[str, Any],
 ) -> None:
-    """Send a finished synthesis to W&B if `runtime.tracking` is on. If W&B fails, no error is raised.
+    """Send a finished synthesis to W&B if `runtime.tracking` is on. If W&B fails, no error is raised. If the synthesis
+    is split into shards, the merge of a single round's shards (sharding.py) is not logged, because it is only a part of
+    a run.
 
-    `place`: the folder of the input `seeds`, or None. `stats`, `run`: the content of stats.json and run.json. The merge
-    of a single round (sharding.py) is only a part of a run, so it is not logged.
+    `place`: the folder of the input `seeds`, or None. `stats`, `run`: the content of stats.json and run.json.
     """
     tracking = config.runtime.tracking
     if tracking.mode == "none" or output.parent.name.endswith(SHARDS):

@@ -32,9 +32,9 @@ def read_probe(folder: Path | None) -> dict[str, Any] | None:
 
 
 def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value `probe` of stats.json. It has the faults that the probe found, the AUC of each model, and the
-    estimated proportions of right samples among the reviewed and among the accepted samples. It also gives the
-    proportions in words.
+    """Return the object that stats.json holds under the key `probe`. It has the faults that the probe (a test of the
+    committee) found, the AUC of each model, and the estimated proportions of right samples among the reviewed and among
+    the accepted samples. A sentence for the data card states the latter proportion.
 
     A sample that passed the gate (the committee's decision) counts as accepted, even if it was dropped later as
     contaminated or as a duplicate.

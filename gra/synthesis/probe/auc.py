@@ -96,7 +96,7 @@ def auc(
 
     The variance is DeLong's, summed by question (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44; Obuchowski
     1997). The interval is symmetric in the log-odds, so it stays between 0 and 1. If the variance is 0, Wilson's
-    interval is used. Its number of items is then the number of right answers or of wrong answers, whichever is smaller.
+    interval is used, with the number of right answers or of wrong answers as sample size, whichever is smaller.
     """
     values, truth = np.asarray(scores, dtype=float), np.asarray(right, dtype=bool)
     if len(values) != len(truth):

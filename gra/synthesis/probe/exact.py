@@ -56,12 +56,12 @@ def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
     """Return the answer that a text gives: a number (as a fraction), a letter or a word. Return None if the text gives
     none.
 
-    If the text marks its answer ("The answer is 72."), the marked answer is returned. Otherwise it depends on the
-    arguments where the answer is looked for. `choice`: whether the question lists options by letter. If it is True, the
-    answer can only be a letter at the beginning of the text. If it is False, a text that is only a number or a word
-    such as "yes" is the answer. `whole`: whether the answer must be such a text. If `choice` and `whole` are both
-    False, and the text is longer, the answer is the first of these that it has: "yes", "no", "true" or "false" at the
-    beginning, the last number of the last sentence, the last number of the whole text.
+    If the text marks its answer ("The answer is 72."), the marked answer is returned. Otherwise, the arguments decide
+    which part of the text counts as the answer. `choice`: whether the question lists options by letter. If it is True,
+    only a letter at the beginning of the text is an answer. If it is False, and the whole text is a number or a word
+    such as "yes", this number or word is the answer. `whole`: if it is True and `choice` is False, any other text has
+    no answer. If both are False, the answer of any other text is the first of these that it has: "yes", "no", "true" or
+    "false" at the beginning, the last number of the last sentence, the last number of the whole text.
     """
     text = text.strip()
     marks = list(_MARKED.finditer(text))

@@ -34,11 +34,11 @@ class GateTrust:
     """How well the gate (the committee's decision) tells right answers from wrong ones.
 
     `sens`: the proportion of right answers that the gate accepts. `spec`: the proportion of wrong answers that it
-    refuses. `trusted`: the same two proportions, each with the effective number of items on which it was measured.
+    rejects. `trusted`: the same two proportions, each with the effective number of items on which it was measured.
     `taken`: the proportion of all answers that the gate accepts. `right_of_taken`: the proportion of the accepted
     answers that are right. `on_policy`: whether models of the pool (the models that a run can use) wrote the answers.
     If it is False, the answers are right answers from the data, and wrong answers that a rule made from right ones.
-    Such answers are easier to judge, so all figures are then optimistic.
+    Such answers are easier to judge, so all these proportions are then optimistic.
     """
 
     sens: Estimate
@@ -52,10 +52,10 @@ class GateTrust:
 def gate_trust(
     items: Sequence[Item], judged: Judged, models: Sequence[str], settings: SynthesisSettings
 ) -> GateTrust | None:
-    """Return how well the gate tells right answers from wrong ones. It is measured on the answers that the pool's
-    models wrote, if some of these are right and some are wrong. Otherwise it is measured on the items that no model
-    wrote. Return None if `settings` have no review, if no right answer could be judged, or if no wrong answer could be
-    judged."""
+    """Return how well the gate (the committee's decision) tells right answers from wrong ones. It is measured on the
+    answers that the pool's models wrote, if some of these are right and some are wrong. Otherwise it is measured on the
+    items that no model wrote. Return None if `settings` switch the review off, if no right answer could be judged, or
+    if no wrong answer could be judged."""
     if not settings.review:
         return None
     on_policy = [item for item in items if item.author is not None]
@@ -88,8 +88,8 @@ def taken_by(item: Item, judged: Judged, models: Sequence[str], settings: Synthe
 
 
 def committees(author: str | None, models: Sequence[str], settings: SynthesisSettings) -> Iterator[Roles]:
-    """Return the committees that a run can draw for an answer of the model `author` (see `roles.assign`). At most
-    `MOST` committees are returned. If `author` is None, no model of the pool wrote the answer."""
+    """Return the committees that a run could draw to judge an answer of the model `author` (see `roles.assign`). At
+    most `MOST` committees are returned. Pass None as `author` if no model of the pool wrote the answer."""
     able, count = candidates(models, settings), settings.reviewers
     if author is not None and author not in able.generator:
         return iter([])

@@ -66,9 +66,9 @@ class Pair:
 
 
 def by_rule(pairs: Sequence[Pair], count: int, seed: int, kinds: Sequence[str] = WRONG) -> list[Item]:
-    """Return right and wrong items that no model wrote, at most `count` of each. They are spread evenly over the
-    domains and over the `kinds` of wrong items. If no wrong item can be made for many of the questions, there are fewer
-    than `count`.
+    """Return right and wrong items that no model wrote, at most `count` right ones and `count` wrong ones. They are
+    spread evenly over the domains, and the wrong items also over their `kinds`. If no wrong item can be made for many
+    of the questions, there are fewer than `count`.
 
     For each wrong item there is a right item of the same question. So differences between questions do not affect the
     comparison of right and wrong items.

@@ -40,16 +40,16 @@ class Trust:
 def share_right(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the estimated proportion of right items among all judged items. `judged`: the number of judged items.
-    `taken`: how many of them the test accepted. `sens`, `spec`: the test's sensitivity and specificity. Return None if
-    there are no items or if sens + spec <= 1. Raises ValueError if `taken` is below 0 or above `judged`."""
+    """Return the estimated proportion of right items among all items that a test judged. `judged`: the number of judged
+    items. `taken`: how many of them the test accepted. `sens`, `spec`: the test's sensitivity and specificity. Return
+    None if there are no items or if sens + spec <= 1. Raises ValueError if `taken` is below 0 or above `judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=False)
 
 
 def share_right_of_taken(
     taken: float, judged: float, sens: Trust, spec: Trust, level: float = LEVEL, seed: int = 0
 ) -> Estimate | None:
-    """Return the estimated proportion of right items among the accepted items. The arguments are those of
+    """Return the estimated proportion of right items among the items that a test accepted. The arguments are those of
     `share_right`. Return None if no item was accepted or if sens + spec <= 1. Raises ValueError if `taken` exceeds
     `judged`."""
     return _estimate(taken, judged, sens, spec, level, seed, of_taken=True) if taken > 0 else None

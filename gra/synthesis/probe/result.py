@@ -26,8 +26,8 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Qualification:
-    """The result of a probe. `words`: the verdict on the committee, as sentences. `faults`: the reasons not to run this
-    committee. The list is empty if there is no such reason."""
+    """The result of a probe (a test of the committee). `words`: the verdict on the committee, as sentences. `faults`:
+    the reasons not to use this committee in a run. The list is empty if there is no such reason."""
 
     reviewers: dict[str, Reviewer]
     generators: dict[str, dict[str, Estimate | None]]
@@ -48,11 +48,12 @@ def qualify(
     settings: SynthesisSettings,
     calibrated: bool = False,
 ) -> Qualification:
-    """Return the result of the probe.
+    """Return the result of the probe (a test of the committee).
 
     `judged`: for each model and each item's id, the scores by dimension, or None if the model gave no usable verdict.
-    `served`: for each model's name, its id or path, which names its model family. `calibrated`: whether the run will
-    map scores with this probe's calibration. If so, the gate is measured on mapped scores.
+    `served`: for each model's name, its hub id or path, from which its model family is inferred. `calibrated`: whether
+    the run will map scores with this probe's calibration. If so, the test of the gate (the committee's decision) uses
+    mapped scores.
     """
     models = list(served)
     own = not policy(settings).distinct
@@ -83,7 +84,7 @@ def qualify(
 
 
 def data(found: Qualification) -> dict[str, Any]:
-    """Return the content of probe.json. For each model it has the figures of the class `Reviewer`, and three figures of
+    """Return the content of probe.json. For each model it has the fields of the class `Reviewer`, and three values from
     model_comparison.py: `severity`, `preference` and `own_share_right` (the proportion of its own answers that are
     right). Each estimate has the form {value, low, high, n}, with a 95 % interval from `low` to `high`. An estimate
     that is undefined is None."""

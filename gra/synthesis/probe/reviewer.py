@@ -23,11 +23,11 @@ Scores = Mapping[str, float]
 class Reviewer:
     """How one model uses the scale of scores, and how well it tells right answers from wrong ones.
 
-    `basis`: the items on which the verdict is based. They are "on-policy" (answers of the pool's models) or "rule-made"
-    (right answers, and wrong ones made from them by rule). `auc_by`: the AUC for each origin of the answers (rule-made,
-    on-policy), for each kind of wrong answer and for each domain. `calibration`: the points (knots) of the map from the
-    model's scores to the common scale. `above_chance`: whether the model's AUC is significantly above 1/2, corrected
-    for the number of models.
+    `basis`: the answers on which `auc`, `sensitivity` and `specificity` were measured. They are "on-policy" (answers of
+    the pool's models) or "rule-made" (right answers, and wrong ones made from them by rule). `auc_by`: the AUC for each
+    origin of the answers (rule-made, on-policy), for each kind of wrong answer and for each domain. `calibration`: the
+    points (knots) of the map from the model's scores to the common scale. `above_chance`: whether the model's AUC is
+    significantly above 1/2, corrected for the number of models.
     """
 
     model: str
@@ -70,15 +70,15 @@ def assess(
     family: int = 1,
     calibrated: bool = False,
 ) -> Reviewer:
-    """Return the figures of `model` as a reviewer.
+    """Measure `model` as a reviewer and return the results.
 
     `given`: for each item's id, the scores that the model gave, or None if its verdict is unusable. An item that the
     model did not review has no entry. `tau`: the score from which an answer counts as accepted. `own`: whether the
     scores that the model gave to its own answers count. If it is False, these scores only serve to describe how the
     model uses the scale. (In a run, a model reviews its own samples only with roles=single.) `family`: the number of
     models compared, for the Bonferroni correction. `calibrated`: whether the run maps scores to a common scale before
-    it compares them with `tau`. Even then, all figures except `false_accepts_calibrated` are computed from the unmapped
-    scores. But the verdict in words then omits the figures that depend on `tau`.
+    it compares them with `tau`. Even then, all results except `false_accepts_calibrated` are computed from the unmapped
+    scores. But the verdict in words then omits the results that depend on `tau`.
     """
     reviewed = [item for item in items if item.id in given]
     usable = [(item, scores) for item in reviewed if (scores := given[item.id]) is not None]
@@ -123,8 +123,9 @@ def assess(
 
 
 def in_words(found: Reviewer, tau: float | None) -> list[str]:
-    """Return the verdict as sentences, the most important first. `tau`: the score from which an answer counts as
-    accepted. It is None if the run compares only calibrated scores with this threshold."""
+    """Return the verdict on the model as sentences, the most important first. `tau`: the score from which an answer
+    counts as accepted. Pass None if the run compares calibrated scores with this threshold. The sentences that compare
+    the model's own, uncalibrated scores with the threshold are then left out."""
     name, sentences = found.model, []
     of = "answers of its peers" if found.basis == "on-policy" else "answers made by rule"
     if found.usable is not None and found.usable.value < 0.5:

@@ -101,8 +101,8 @@ def set_aside(
 
 
 def pairs_of(seeds: Sequence[Seed], known: Sequence[Known]) -> list[Pair]:
-    """Return the questions from whose right answers the rule-made items are made. They are the seeds with a response,
-    and the known questions."""
+    """Return the questions whose right answers the probe uses, both unchanged and altered by a rule into wrong answers.
+    They are the seeds with a response, and the questions with known answers (`known`)."""
     found = {
         seed.id: Pair(seed.id, seed.instruction, seed.response, seed.domain or UNKNOWN)
         for seed in seeds

@@ -52,9 +52,10 @@ class ProbeSettings(Settings):
         return value
 
     def sizes(self, models: int, known: int) -> tuple[int, int]:
-        """Return how many pairs of answers and how many known questions the probe uses. A pair is a right answer and a
-        wrong one that a rule makes from it. With these numbers, each model makes about as many calls as the setting
-        `calls` says. Each model answers each known question once, and reviews the answers of all models.
+        """Return how many pairs of answers and how many known questions (questions with a known answer) the probe uses.
+        A pair is a right answer and a wrong one that a rule makes from it. With these numbers, each model makes about
+        as many calls as the setting `calls` says. Each model answers each known question once, and reviews the answers
+        of all models.
 
         `models`: the number of models. `known`: how many known questions there are.
         """

@@ -47,7 +47,8 @@ class Progress:
     `Listener`, so the round loop reports to it. A separate thread updates the display.
 
     `folder`: the folder in which status.json is written, or None if it is not written. `console`: the console that
-    shows the panel. The default is standard error, if it is a terminal.
+    shows the panel. If it is None, the panel is shown on standard error. If standard error is no terminal, lines of
+    text are printed there instead of the panel.
     """
 
     def __init__(

@@ -147,8 +147,8 @@ def form_of(step: str, style: str = "classic", solve: bool = False) -> type[_For
 @cache
 def json_schema(step: str, style: str = "classic", solve: bool = False) -> dict[str, Any] | None:
     """Return the JSON schema that is sent for `step`, or None if the reply is plain text. The schema requires all
-    fields, in the order in which the model must write them, and allows no others. The result is cached, so do not
-    modify it."""
+    fields, in the order in which the model must write them, and allows no others. Do not modify the returned schema,
+    because it is cached."""
     form = None if style == "text" else form_of(step, style, solve)
     if form is None:
         return None

@@ -33,8 +33,9 @@ class Task:
 
 
 def draw_task(seed: Seed, index: int, models: Sequence[str], rules: Rules) -> Task:
-    """Return the task of refining one record. Its models are drawn at random, with a random stream that depends only on
-    the record's id and the random seed of the run. So they do not depend on the other records of the data set."""
+    """Return the task of refining one record. The models that work on the record are drawn at random, with a random
+    stream that depends only on the record's id and the random seed of the run. So the drawn models do not depend on the
+    other records of the data set."""
     return Task(seed, index, assign(models, rules.settings, stream(rules.seed, "refine", seed.id)))
 
 
@@ -84,9 +85,9 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
 
 
 def choose(found: Sequence[Outcome], settings: RefineSettings) -> tuple[Outcome, ...]:
-    """Choose one of the accepted outcomes by the rule that the setting `refine.choose` names. Return all outcomes, of
-    which only the chosen one is still accepted. With choose=vote, none is accepted if too few answers agree. This
-    function is pure."""
+    """Choose one of the accepted outcomes by the rule that the setting `refine.choose` names. Return all outcomes, with
+    all except the chosen one rejected. With choose=vote, all are rejected if too few answers agree. This function is
+    pure."""
     accepted = [i for i, outcome in enumerate(found) if outcome.status == "accepted"]
     if not accepted:
         return tuple(found)

@@ -26,7 +26,7 @@ class Refinery:
 
     `folder`: where outcomes are stored during the run. `sample_filter`: a function that is called with each accepted
     sample. It returns None to keep the sample, or (reason, detail) to drop it. `state`: the object that collects the
-    statistics of the reviewers. A caller that wants to read them during the run passes its own object.
+    statistics of the reviewers. To read these statistics during the run, pass your own object.
     """
 
     def __init__(

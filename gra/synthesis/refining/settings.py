@@ -62,7 +62,7 @@ def committee(synthesis: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def needs_domain(refine: RefineSettings, synthesis: SynthesisSettings) -> bool:
-    """Return whether a record without a domain must be annotated. This is so if responses are reviewed, because the
-    reviewers' prompts show the domain. It is also so with choose=vote, because a vote is taken only in domains in which
-    an answer is either right or wrong, such as mathematics."""
+    """Return whether a record without a domain must be annotated with one. This is necessary if responses are reviewed,
+    because the reviewers' prompts show the domain. It is also necessary with choose=vote, because a vote is taken only
+    in domains in which an answer is either right or wrong, such as mathematics."""
     return synthesis.review or refine.choose == "vote"

@@ -15,9 +15,9 @@ OURS = Columns(
 
 
 def source(settings: SeedSettings, base: Path | None) -> SeedSettings:
-    """Return the settings with which the data set is read. If the path in `settings` is a data folder of this project,
-    and neither columns nor a format are set, the result also names the columns of such a folder. Otherwise, `settings`
-    is returned unchanged."""
+    """Return the settings with which the data set is read. If the path in `settings` leads to a data folder of this
+    project, and `settings` name neither columns nor a format, return `settings` with the column names of such a folder.
+    Otherwise, return `settings` unchanged."""
     if settings.columns.given or settings.format != "auto" or data_folder(settings, base) is None:
         return settings
     return settings.model_copy(update={"columns": OURS})

@@ -34,9 +34,9 @@ def final_answer(response: str) -> str | None:
 
 
 def vote(responses: Sequence[str]) -> tuple[int, float | None]:
-    """Return the index of the first response with the most frequent final answer, and the proportion of all final
-    answers that equal this one. If several answers are equally frequent, the one that occurs first wins. If no response
-    has a final answer, return 0 and None."""
+    """Return the index of the first response with the most frequent final answer, and the proportion of the responses
+    with a final answer that have this one. If several answers are equally frequent, the one that occurs first wins. If
+    no response has a final answer, return 0 and None."""
     answers = [final_answer(response) for response in responses]
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:

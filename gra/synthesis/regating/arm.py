@@ -23,13 +23,14 @@ from gra.synthesis.rounds import Committee, Synthesis
 class Undecided:
     """Counts what a replay of a recorded run cannot decide for an arm (a set of changed settings), because a run with
     these settings would have made calls that the recorded run did not make. If all fields are zero, empty or False,
-    nothing is undecided. Then the arm's data equal, byte for byte, the data of such a run.
+    nothing is undecided. Then the arm's data equal, byte for byte, the data that a new run with these settings would
+    write.
 
-    `proposals`: for each reason why proposals are undecided, the number of such proposals. `annotations`: the number of
-    samples that the arm keeps although the recorded run never annotated them. `used_up`: the numbers of the rounds that
-    end with too few samples because the recorded run made no further proposal. `other_pool`: the numbers of the rounds
-    at whose beginning the pool of records (from which prompts take examples) is not the same as in the recorded run.
-    `roles`: whether a run with the arm's settings would draw another adjudicator.
+    `proposals`: for each reason why proposals are undecided, how many such proposals there are. `annotations`: how many
+    samples the arm keeps although the recorded run never annotated them. `used_up`: the rounds, by number, that end
+    with too few samples because the recorded run made no further proposal. `other_pool`: the rounds, by number, that
+    begin with another pool of records (from which prompts take examples) than in the recorded run. `roles`: whether a
+    run with the arm's settings would draw another adjudicator.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)
@@ -57,8 +58,8 @@ class Undecided:
 
 class Arm(Committee):
     """Runs the rounds of one arm (a set of changed settings) on the proposals of a recorded run. Afterwards, the
-    attribute `undecided` says what could not be decided, because it needs calls that the recorded run did not make.
-    `had_reviewers`: the number of reviewers in the recorded run."""
+    attribute `undecided` says what could not be decided, because the decision needs calls that the recorded run did not
+    make. `had_reviewers`: the number of reviewers in the recorded run."""
 
     def __init__(self, *arguments: Any, recording: Recording, had_reviewers: int, **options: Any):
         super().__init__(*arguments, **options)

@@ -41,9 +41,10 @@ def recorded_config(folder: Path) -> dict[str, Any]:
 
 
 def recorded_inputs(folder: Path, given: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the input folders of the recorded run, by name. If `given` has the input, its folder is taken from there.
-    Otherwise the folder that the run's manifest names is used. If that folder no longer exists, a folder of the same
-    name next to the data folder is used. Raises ConfigError if an input is in none of these places."""
+    """Return the input folders of the recorded run, by name. If `given` has an entry for an input, this folder is
+    returned. Otherwise, the folder that the run's manifest names is returned. If the manifest's folder no longer
+    exists, a folder of the same name next to the data folder is returned. Raises ConfigError if an input is in none of
+    these places."""
     manifest = read_json(folder / MANIFEST)
     found, problems = {name: path for name, path in given.items() if name in SOURCES}, []
     for name, entry in manifest["inputs"].items():

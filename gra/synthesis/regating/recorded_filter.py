@@ -17,8 +17,9 @@ REASON = "unlikely_task"  # a reason of gra/reasons.py
 
 @dataclass(frozen=True)
 class RecordedFilter:
-    """Rejects the instructions that the classifier of the recorded run rejected. `faults`: instruction -> why it was rejected.
-    `account`: the run's own account of its classifier (stats.json, `task_filter`)."""
+    """Rejects the instructions that the classifier of the recorded run rejected. `faults`: for each of these
+    instructions, why it was rejected. `account`: what the run recorded about its classifier (stats.json,
+    `task_filter`)."""
 
     faults: Mapping[str, str]
     account: dict[str, Any] = field(default_factory=dict)
@@ -29,8 +30,8 @@ class RecordedFilter:
 
 
 def recorded_filter(folder: Path, settings: SynthesisSettings) -> RecordedFilter | None:
-    """Return the verdicts that the run recorded in its data folder, or None if it had no classifier. Raises StoreError
-    if they cannot be read."""
+    """Return a filter with the verdicts of the run's classifier of instructions, read from the run's data folder.
+    Return None if the run had no classifier. Raises StoreError if the verdicts cannot be read."""
     if settings.task_labels is None:
         return None
     import pyarrow.parquet as pq

@@ -39,8 +39,8 @@ class NotRecorded(Exception):
 
 
 class Replies:
-    """Takes the place of the engine when a finished run is replayed. All replies come from the journal of the run.
-    Exchanges (Python generators that yield model calls) are run one after the other.
+    """Stands in for the engine (which sends model calls) when a finished run is replayed. All replies come from the
+    journal of the run. Exchanges (Python generators that yield model calls) are run one after the other.
 
     If a reply is missing, `NotRecorded` is raised inside the exchange, which can handle it. Raises StoreError if the
     journal cannot be read. Call `close` at the end.

@@ -77,8 +77,8 @@ def _beyond(settings: SynthesisSettings, had: SynthesisSettings) -> list[Problem
 
 def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
     """Return the outcome that a recorded proposal has with other `settings`, which come from `settings_of`. If
-    `settings` have fewer reviewers than the recorded run, only the first of the recorded reviewers count, because a run
-    with this smaller number would draw exactly these."""
+    `settings` ask for n reviewers, and the recorded run had more, only the first n recorded reviewers count, because a
+    run with n reviewers would draw exactly these."""
     roles = roles_of(recorded.roles, settings)
     count = len(roles.reviewers)
     draft = replace(
@@ -133,8 +133,9 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
 
 def roles_of(recorded: Roles, settings: SynthesisSettings) -> Roles:
-    """Return the roles that a run with these `settings` would have. They are the recorded roles, without each
-    reviewer that such a run would not have, and without the adjudicator if it would not have one."""
+    """Return the roles that a run with these `settings` would have. They are the recorded roles, minus the reviewers
+    beyond the number that `settings` ask for, and minus the adjudicator if `settings` switch adjudication off. If
+    `settings` switch the review off, no reviewer and no adjudicator remain."""
     count = settings.reviewers if settings.review else 0
     return replace(
         recorded,

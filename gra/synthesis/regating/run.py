@@ -37,9 +37,10 @@ log = logging.getLogger("gra.synthesis")
 
 @dataclass
 class Decided:
-    """What the gate decides with one combination of settings. `material`: the config and rules with these settings.
-    `result`: the kept and rejected samples, which are stored in files. Call `result.remove()` when they are no longer
-    needed. `undecided`: what cannot be decided, because it needs a call that was not recorded."""
+    """What the gate (the rule that accepts or rejects proposals) decides with one combination of settings. `material`:
+    the config and rules with these settings. `result`: the kept and rejected samples, which are stored in files. Call
+    `result.remove()` when the samples are no longer needed. `undecided`: what cannot be decided, because the decision
+    needs a call that was not recorded."""
 
     material: Material
     result: Synthesis

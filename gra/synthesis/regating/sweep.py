@@ -130,8 +130,9 @@ def name_of(arm: Mapping[str, Any]) -> str:
 
 
 def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
-    """Return the arm's row of the table. `accepted_share` is the proportion of proposals that were accepted.
-    `accepted_share_most` is what this proportion would be if all undecided proposals were accepted too."""
+    """Return the row that an arm (a set of changed settings) has in the table of results. `accepted_share` is the
+    proportion of proposals that were accepted. `accepted_share_most` is what this proportion would be if all undecided
+    proposals were accepted too."""
     stats, undecided = decided.stats, decided.undecided
     proposals, open_ones = stats["proposals"], undecided.proposals.total()
     return {
@@ -147,8 +148,9 @@ def row(arm: Mapping[str, Any], decided: Decided) -> dict[str, Any]:
 
 
 def said(name: str, entry: Mapping[str, Any]) -> str:
-    """Return an arm's line for the terminal. It begins with the proportion of accepted proposals. The number of kept
-    samples says less, because a round ends as soon as it has enough samples, so most arms keep the same number."""
+    """Return a line of text for the terminal with the results of an arm (a set of changed settings). It begins with the
+    proportion of accepted proposals. The number of kept samples says less, because a round ends as soon as it has
+    enough samples, so most arms keep the same number."""
     share, most = entry["accepted_share"], entry["accepted_share_most"]
     accepted = "-" if share is None else f"{100 * share:.0f} %" + ("" if most == share else f" to {100 * most:.0f} %")
     undecided = f", {entry['undecided']:,} undecided" if entry["undecided"] else ""

@@ -34,8 +34,9 @@ def echoes(
     """Return whether `text` repeats a piece of the conversation (a whole message, a line or a sentence, see `pieces`),
     or begins with the same words as a user message (see `lead`).
 
-    `filled`: texts that were filled into the template of a message. `hidden`: texts whose lines a reply may repeat,
-    such as the instruction that it answers. `least`: the minimum number of words of a repeated piece.
+    `filled`: texts that were filled into the template of a message. `hidden`: texts that are removed from the messages
+    before the comparison, such as the instruction that the reply answers. `least`: the minimum number of words of a
+    repeated piece.
     """
     turns = [(turn, turn["content"].casefold()) for turn in conversation]
     texts, masked = {_unlabelled(text), text}, _Masked(hidden)
@@ -58,8 +59,8 @@ def echoes(
 
 def begins_a_piece(text: str, conversation: Sequence[Mapping[str, str]], hidden: Iterable[str], least: int) -> bool:
     """Return whether a piece of the conversation (a whole message, a line or a sentence, see `pieces`) begins with the
-    words of `text`. If `text` has fewer than `least` words, the result is False. `hidden`: texts whose lines a reply
-    may repeat."""
+    words of `text`. If `text` has fewer words than the number `least`, the result is False. `hidden`: texts that are
+    removed from the messages before the comparison."""
     if len(mine := words(text)) < least:
         return False
     masked = _Masked(hidden)
@@ -126,8 +127,9 @@ def pieces(turn: str) -> frozenset[tuple[str, ...]]:
 
 def lead(turn: str, filled: Sequence[str]) -> tuple[str, ...]:
     """Return the words of the first sentence of a turn (a message of the chat), up to the first text that was filled
-    into its template. `filled`: the texts that were filled in. If one of them occurs several times in the turn, its
-    last occurrence counts, because a keyword can also be a word of the template's own sentence."""
+    into its template. `filled`: the texts that were filled in. If one of these texts occurs several times in the turn,
+    its last occurrence counts as the filled-in one, because a keyword can also be a word of the template's own
+    sentence."""
     places = [place for part in filled if (place := turn.rfind(part)) != -1]
     own = turn[: min(places, default=len(turn))]
     return words(re.split(r"(?<=[.!?])\s+|\n", own.strip(), maxsplit=1)[0])

@@ -64,8 +64,8 @@ def repaired(text: str) -> Repaired:
 
 
 def damaged(value: str) -> str | None:
-    """Return the text around the first sign of a lost backslash in the decoded text `value`. Return None if there is no
-    sign. A sign is a control character that a text should not have. A tab or line end is also a sign if the letters
+    """Return the text around the first sign that the decoded text `value` lost a backslash. Return None if there is no
+    sign. A control character that a text should not have is a sign. A tab or line end is also a sign if the letters
     after it show that it replaced the backslash and first letter of a LaTeX command."""
     if value.isprintable():  # no control character at all
         return None

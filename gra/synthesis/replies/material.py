@@ -28,8 +28,9 @@ _BEFORE = 6
 
 
 def missing_material(text: str) -> str | None:
-    """Return the words with which the task refers to material that it does not contain. Return None if the task refers
-    to no material, or may contain it. Only English is recognised."""
+    """Return the words with which the task refers to a text or data that it does not contain ("the article below").
+    Return None if the task refers to nothing of this kind, or if it possibly contains what it refers to. Only English
+    is recognised."""
     found = None if _HELD.search(text.strip()) else [_REFERS.search(one) for one in _SENTENCE.split(text.strip())]
     if found is None or not all(found):
         return None

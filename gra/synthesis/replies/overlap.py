@@ -16,14 +16,15 @@ SHORT, COPIED_SHORT = 15, 0.85  # larger for at most SHORT words: similar short 
 
 
 def copied(text: str, *shown: str) -> bool:
-    """Return whether `text` counts as a copy of the texts `shown`. This is so if the texts `shown` cover more of its
-    words than `most_covered` allows. The function `covered` computes the proportion of covered words."""
+    """Return whether `text` counts as a copy of the texts `shown`. It does if the proportion of its words that these
+    texts cover is larger than `most_covered` allows. The function `covered` computes the proportion."""
     return covered(text, *shown) > most_covered(words(text))
 
 
 def most_covered(mine: Sequence[str]) -> float:
-    """Return the largest proportion of its words that a text may share with the texts shown before it counts as a copy
-    of them. The function `covered` computes this proportion. `mine`: the words of the text."""
+    """Return a limit for the proportion of a text's words that also occur, in sequence, in the texts shown to the
+    model. A text above the limit counts as a copy of them. The function `covered` computes this proportion. `mine`: the
+    words of the text."""
     return COPIED_SHORT if len(mine) <= SHORT else COPIED
 
 

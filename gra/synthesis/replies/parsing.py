@@ -50,8 +50,8 @@ class Read(NamedTuple):
 
 
 def answer_in(reply: Reply, thoughts: bool = True) -> Answer:
-    """Return the answer in the reply, or the reply's fault. Control tokens and, if `thoughts` is true, reasoning are
-    removed from the answer (models/openai/reply_text.py)."""
+    """Return the answer in the reply, or a text that says why the reply is unusable. Control tokens and, if `thoughts`
+    is true, reasoning are removed from the answer (models/openai/reply_text.py)."""
     if reply.error is not None:
         return Answer("", fault=f"refused: {reply.error[:200]}")
     if normal(reply.finish) == "length" and reply.text.strip():

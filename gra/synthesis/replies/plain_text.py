@@ -48,8 +48,9 @@ _SECOND = re.compile(r"\n\s*(?:2[.):]|\(2\))\s+")
 
 
 def plain_form(step: str, text: str, values: Mapping[str, Any]) -> Read:
-    """Turn the plain text `text` of a reply into the pydantic object that is expected for `step`. Return this object,
-    or the fault if that fails. `values`: the values that were filled into the prompt."""
+    """Turn the plain text `text` of a reply into the pydantic object that is expected for `step`. The result contains
+    this object or, if the text does not fit, the reason why the reply is unusable. `values`: the values that were
+    filled into the prompt."""
     if _is_form(text):
         found = form_in(text, _FORMS[step])
         return Read(found.form, found.fault, (*found.notes, "a form in place of plain text"))
@@ -78,8 +79,8 @@ def keywords_in(text: str, topics: Sequence[str] = ()) -> tuple[list[str], tuple
     """Return the first three different keywords of a reply, and notes on what was changed. The reply is a
     comma-separated line or a list with a keyword on each line.
 
-    If the reply repeats keywords and so has too few different ones, topics of the prompt (`topics`) are added. They are
-    added only if at least one keyword of the reply is not one of these topics.
+    If the reply repeats keywords and so has fewer than three different ones, topics named in the prompt (`topics`) are
+    added. They are added only if at least one keyword of the reply is not one of these topics.
     """
     body, notes = _bare(text)
     lines = [line for line in body.splitlines() if line.strip()]

@@ -60,9 +60,9 @@ def read(
     values: Mapping[str, Any] | None = None,
     style: Style = "classic",
 ) -> Reading:
-    """Return the usable value of the reply to `step`, or its fault. `thoughts`: whether reasoning before the answer is
-    removed (`pool.strip_think`). `prompt`: the messages that were sent. `values`: the values that were filled into
-    these messages. `style`: how replies to this prompt are read (prompts.Style)."""
+    """Return the usable value of the reply to `step`, or the reason why the reply is unusable. `thoughts`: whether
+    reasoning before the answer is removed (`pool.strip_think`). `prompt`: the messages that were sent. `values`: the
+    values that were filled into these messages. `style`: how replies to this prompt are read (prompts.Style)."""
     values = values or {}
     form = form_of(step, style, bool(values.get("solve")))
     notes = [] if (finish := normal(reply.finish)) in KNOWN else [f"finish `{finish}`"]

@@ -24,8 +24,8 @@ HINTS = {
 
 
 def troubles(replies: Mapping[str, Any], refused: Mapping[str, Any]) -> list[str]:
-    """Return one sentence for each model whose replies are mostly unusable, or whose server often refuses calls. The
-    worst model comes first. `replies`, `refused`: the values of these names in stats.json."""
+    """Return one sentence for each model with more than half of its replies unusable, or whose server often refuses
+    calls. The worst model comes first. `replies`, `refused`: the entries with these names in stats.json."""
     found = []
     for model, steps in replies.items():
         calls = sum(step["calls"] for step in steps.values())

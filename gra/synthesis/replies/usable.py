@@ -92,8 +92,10 @@ class _Shown:
         ]
 
     def echoed(self, text: str, hidden: Iterable[str] = (), least: int = 1) -> str | None:
-        """Return a fault if the text repeats a turn, line or sentence of the conversation, or begins like one of its
-        user turns. Otherwise return None."""
+        """Return the reason why the reply is unusable if the text repeats a turn (message), line or sentence of the
+        conversation, or begins like one of its user turns. Otherwise return None. The texts in `hidden` are removed
+        from the conversation before the comparison. `least`: the minimum number of words of a repeated turn, line or
+        sentence."""
         found = echoes(text, self.prompt, self._filled(), map(fence, hidden), least)
         return f"copies the prompt: {text[:160]}" if found else None
 
@@ -143,8 +145,8 @@ class _Shown:
 
     @property
     def material(self) -> list[str]:
-        """The instruction and response that the prompt contains. A reply may repeat their lines, because it annotates
-        or answers them."""
+        """The instruction and response that the prompt contains. A reply that repeats their lines is no copy of the
+        prompt, because the reply annotates or answers these texts."""
         return [self._values[key] for key in ("instruction", "response") if isinstance(self._values.get(key), str)]
 
     @cached_property

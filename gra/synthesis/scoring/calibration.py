@@ -42,9 +42,9 @@ class _Block:
     @property
     def place(self) -> float:
         """The raw score of the block's knot. A block is a group of neighbouring scores that isotonic regression has
-        joined, and it gives one knot (point) of the calibration map. The raw score is the mean score of the block's
-        wrong answers, because wrong answers define the calibrated score. If the block has no wrong answers, it is the
-        mean score of its right answers."""
+        joined, and it gives one knot (point) of the calibration map. The knot's raw score is the mean score of the
+        block's wrong answers, because wrong answers define the calibrated score. If the block has no wrong answers, the
+        knot's raw score is the mean score of the block's right answers."""
         return self.wrong_total / self.wrong if self.wrong else self.right_total / self.right
 
 

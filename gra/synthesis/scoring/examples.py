@@ -79,10 +79,9 @@ NONE = Examples()
 
 
 class Shelf:
-    """Keeps the records from which the examples in reviewers' prompts are drawn. For each domain, it keeps as many
-    records as the constant SHELF says: those whose ids have the smallest hashes. So the order of the argument `records`
-    does not matter. If `records` is None, no examples are given. Callers pass None if reviewers write their scores as
-    text."""
+    """Keeps the records from which the examples in reviewers' prompts are drawn. For each domain, it keeps at most
+    SHELF records (a constant): those whose ids have the smallest hashes. So the order of the argument `records` does
+    not matter. Pass None as `records` if reviewers write their scores as text. Then no examples are given."""
 
     def __init__(self, seed: int, records: Iterable[Record] | None):
         self._seed, self._shown = seed, records is not None
@@ -96,8 +95,8 @@ class Shelf:
                     del shelf[max(shelf)]
 
     def examples(self, number: int, domain: str) -> Examples:
-        """Return the examples for round `number` and `domain`. If the domain has too few records, records of other
-        domains are used too, and then built-in records."""
+        """Return the examples for the round with the index `number` and for `domain`. If the domain has too few
+        records, records of other domains are used too, and then built-in records."""
         if not self._shown:
             return NONE
         key = number, domain

@@ -46,9 +46,9 @@ QUESTIONS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Question:
-    """A question to a judge. `role`: the judge's role, e.g. `reviewer-1`. `messages`: the chat, which ends with the
-    question. `forced`: a response, or "". If it is a response, the judge does not write an answer. Instead, the
-    likelihood of this response as the next message of the chat is measured under the judge's model."""
+    """A question to a judge (a model that scores). `role`: the judge's role, e.g. `reviewer-1`. `messages`: the chat,
+    which ends with the question. `forced`: a response, or "". If it is a response, the judge does not write an answer.
+    Instead, the likelihood of this response as the next message of the chat is measured under the judge's model."""
 
     role: str
     model: str
@@ -71,8 +71,8 @@ def questions_of(kind: Questions) -> tuple[str, ...]:
 
 def response_messages(instruction: str, response: str, examples: Examples, question: str = "overall") -> Messages:
     """Return the chat that asks a judge a question about a response. `question`: the question, as a key of QUESTIONS.
-    The examples in the chat ask the same question. An example with the answer No shows a response to another
-    instruction. For such a response, No counts as the right answer to every question."""
+    The examples that precede it in the chat ask the same question. An example whose answer is No pairs an instruction
+    with the response to another instruction, so No is the right answer to every question about it."""
     return (*_shown(examples, question), {"role": "user", "content": _answered(instruction, response, question)})
 
 
@@ -102,8 +102,9 @@ def score_of(choices: Mapping[str, float]) -> float | None:
 
 
 def read_score(reply: Reply, forced: str = "") -> tuple[float | None, str | None]:
-    """Return (score, None), or (None, fault) if the reply gives no score. The fault is a text, for which
-    replies/reading.py finds a short name for stats.json. `forced`: the text whose likelihood was requested."""
+    """Return (score, None), or (None, fault) if the reply gives no score. The fault is a text that says why. The module
+    replies/reading.py maps it to a short name for stats.json. `forced`: the text whose likelihood was requested, or ""
+    if the judge was asked for an answer."""
     if reply.error is not None:
         return None, f"refused: {reply.error[:200]}"
     if forced:

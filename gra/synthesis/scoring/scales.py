@@ -92,8 +92,8 @@ def problems(settings: SynthesisSettings, pool: ParsedPool, inputs: Mapping[str,
 
 
 def account(settings: SynthesisSettings, models: Sequence[str], scales: Scales) -> dict[str, list[str]] | None:
-    """Return the entry `calibration` of stats.json. It lists the models with calibrated scores and the judges without a
-    map. Return None if calibration is off."""
+    """Return the entry `calibration` of stats.json. It lists the models with calibrated scores, and the judges (models
+    that score) that have no calibration map. Return None if calibration is off."""
     if settings.calibrate == "none" or not settings.review:
         return None
     return {

@@ -32,8 +32,8 @@ def check_questions(draft: Outcome, examples: Examples, turns: Sequence[tuple[st
 
 
 def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tuple[Check, ...]:
-    """Return each model's verdict on the instruction. The instruction passes if the model's score is `least` or more.
-    `scored`: a pair (score, fault) for each of `models`."""
+    """Return each model's verdict on the instruction. An instruction passes with a model if the model's score is at
+    least as high as the threshold `least`. `scored`: for each of the `models`, a pair (score, fault)."""
     return tuple(
         Check(
             model,
@@ -48,8 +48,9 @@ def checks(models: Sequence[str], scored: Sequence[Scored], least: float) -> tup
 def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
-    """Return the questions about the response, for each pair (role, model) in `turns`. `kind`: whether there is one
-    question in all, one per dimension, or only the response's likelihood."""
+    """Return the questions that reviewers are asked about the response of `draft`. `turns`: the pairs (role, model) of
+    the reviewers. `kind`: whether each of them is asked one question in all or one per dimension, or whether only the
+    response's likelihood is requested."""
     if kind == "likelihood":
         chat, response = likelihood(draft.instruction, draft.response)
         return [Question(role, model, chat, response) for role, model in turns]

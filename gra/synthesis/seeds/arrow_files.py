@@ -22,8 +22,7 @@ def is_table(head: bytes) -> bool:
 
 def read_table(path: Path, content: Opened) -> Iterator[Raw]:
     """Yield the rows of the parquet or Arrow file `path`, which is read in batches. `content`: the opened file. Raises
-    SeedError if the file is damaged. Raises it also if the file is compressed (e.g. with gzip) and larger than 1 GiB
-    when unpacked."""
+    SeedError if the file is damaged, or if it is compressed (e.g. with gzip) and larger than 1 GiB when unpacked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

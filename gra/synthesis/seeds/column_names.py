@@ -79,7 +79,8 @@ _ASIDE_OF_TEXT = tuple(name for name in ASIDE if name not in (*INPUTS, "task", "
 @lru_cache(10_000)
 def fold(name: object) -> str:
     """Return the normal form of a column's name, by which names are compared. It is in lower case, has "_" for
-    separators, and has no "_text" or plural s at its end. Names in CHATS and MEDIA keep their s."""
+    separators, and has no "_text" or plural s at its end. The usual names of chat and media columns (the constants
+    CHATS and MEDIA) keep their final s."""
     folded = re.sub(r"[\s_\-.]+", "_", str(name).strip().lower()).removesuffix("_text")
     return folded if folded in CHATS or folded in MEDIA else folded.removesuffix("s")
 
@@ -150,9 +151,9 @@ def ambiguous(
     overrides that choose one column.
 
     `what`: the name of this part, which is "the instruction", "the response", "the input" or "the chat". `one`: the
-    columns that may hold this part. There is one exception: if `what` is "the response", `one` lists the columns that
-    may hold the instruction. `answers`: the columns that may hold the response. `instructions`: the instruction column,
-    needed only if `what` is "the input".
+    columns that may hold this part. But if `what` is "the response", these are the columns that may hold the
+    instruction. `answers`: the columns that may hold the response. `instructions`: the instruction column, needed only
+    if `what` is "the input".
     """
     many = answers if what == "the response" else one
     if what == "the chat":

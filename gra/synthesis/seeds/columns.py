@@ -170,8 +170,8 @@ def recognise(record: Any) -> Shape | None:
 
 
 def shape_for(columns: Columns) -> Shape:
-    """Return how to read records by the column map `columns`, which was found by the columns' names. The value of a
-    column `domain` is used only if it is one of the seven domains."""
+    """Return how to read records by the column map `columns`, which was derived from the names of the columns. The
+    value of a column `domain` is used only if it is one of the project's seven domains."""
 
     def read(record: Any) -> list[Fields]:
         _refuse_unwanted(mapping(record), columns)

@@ -30,8 +30,8 @@ def rows(
     be read. The record's attribute `place` says on which line of the file the row begins. Raises SeedError if the
     header cannot be read.
 
-    `knows`: a function that returns whether the names of a record's columns are known. It helps to find the delimiter.
-    `encoding`: the encoding of the file, for messages.
+    `knows`: a function that takes a record and returns whether the project can read columns with these names. This
+    function is used to choose the delimiter. `encoding`: the encoding of the file, for messages.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
     lines = _Lines(handle)
@@ -60,8 +60,9 @@ def rows(
 
 
 def looks_like_rows(sample: bytes, knows: Callable[[dict[str, Any]], bool]) -> bool:
-    """Return whether a file is CSV or TSV with known columns. `sample`: the beginning of the file. `knows`: a function
-    that returns whether the names of a record's columns are known."""
+    """Return whether a file is CSV or TSV and its header has column names that the project can read. `sample`: the
+    beginning of the file. `knows`: a function that takes a record and returns whether the project can read columns with
+    these names."""
     found = _split(sample.decode("utf-8", "replace"))[:30]
     return any(_knows(found, delimiter, knows) for delimiter in _DELIMITERS)
 
@@ -157,9 +158,9 @@ class _Lines:
         self.number = 1
 
     def at(self, place: int) -> str | None:
-        """Return the line with the number `place` without consuming it. Line 0 is the first line that the method `take`
-        has not consumed. Return None after the end of the file, and _TOO_LONG for a line of more than MAX_ROW
-        characters."""
+        """Return one line of the file without consuming it. `place`: the index of the line, counted from the first line
+        that the method `take` has not consumed yet (index 0). Return None after the end of the file, and the marker
+        _TOO_LONG for a line of more than MAX_ROW characters."""
         while len(self._ahead) <= self._first + place:
             line = self._text.readline(MAX_ROW)
             if not line:

@@ -33,8 +33,8 @@ def has_lines(sample: list[bytes], named_lines: bool) -> bool:
     """Return whether a file has one JSON value per line.
 
     `sample`: the file's first lines that are not blank, each cut at MAX_LINE + 1 bytes. `named_lines`: whether the
-    file's name ends in .jsonl, .ndjson or .jsonlines. The name decides only if the lines fit both forms, one value per
-    line and a single document.
+    file's name ends in .jsonl, .ndjson or .jsonlines. The name decides only if the lines could be either one JSON value
+    per line or a single JSON document.
     """
     if not sample:
         return False

@@ -88,8 +88,8 @@ class Window:
                 ) from error
 
     def seek(self, what: re.Pattern[str]) -> bool:
-        """Move to the last character of the next match of the pattern `what`, and return True. If there is no match,
-        return False without moving."""
+        """Move the reading position to the last character of the next match of the pattern `what`, and return True. If
+        there is no match, return False without moving it."""
         while (match := what.search(self._text, self._at + 1)) is None:
             if not self._more():
                 return False
@@ -97,11 +97,12 @@ class Window:
         return True
 
     def seek_record(self, columns: set[frozenset[str]], indent: int | None) -> bool:
-        """Move from a broken record to the next record, and return True. If there is none, return False without moving.
+        """Move the reading position from a broken record to the next record, and return True. If there is no next
+        record, return False without moving it.
 
-        `indent`: the indentation of the broken record; None if the record does not begin a line. If it is a number, the
-        next record is the next object that begins a line with the same indentation. If it is None, the next record is
-        the next object whose columns are one of the sets in `columns`.
+        `indent`: the indentation of the broken record; None if the record does not begin a line. If `indent` is a
+        number, the next record is the next object that begins a line with the same indentation. If `indent` is None,
+        the next record is the next object whose keys equal one of the sets in `columns`.
         """
         place = 1  # relative to `_at`
         while True:
@@ -139,8 +140,8 @@ class Window:
 
     def leave_last(self, indent: int | None) -> bool:
         """If the broken record is the last of its array, skip it: set the reading position to the end of the file and
-        return True. If the file is cut off or another record may follow, return False and keep the position.
-        `indent`: as in `seek_record`."""
+        return True. If the file is cut off or another record may follow, return False and keep the position. `indent`:
+        the indentation of the broken record; None if the record does not begin a line."""
         while self._more():
             pass
         others = (found.end() - 1 for found in _OBJECT.finditer(self._text, self._at + 1))

@@ -26,8 +26,8 @@ TAG_INSTRUCTION = (
 
 
 def alpaca(record: Any) -> list[Fields]:
-    """Read a record {instruction, input, output} of Alpaca. A `domain` in the record is used only if it is one of the
-    seven domains. The input "Noinput" means that there is no input, as in the original set."""
+    """Read a record {instruction, input, output} of Alpaca. A `domain` in the record is used only if it is one of this
+    project's seven domains. The input "Noinput" means that there is no input, as in the original set."""
     given = input_text(record, "input")
     domain = mapping(record).get("domain")
     instruction = join(text(record, "instruction"), given)

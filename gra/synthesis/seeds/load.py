@@ -56,8 +56,9 @@ class SeedSet:
     """The loaded seeds, in the order of their source.
 
     `bad`: the skipped records. `total`: the number of seeds before `limit` was applied. `duplicates`: how many of these
-    repeat an earlier instruction. Such seeds are kept, because their answers may differ and a later step removes
-    duplicates. `columns`: how the records were read. `notes`: messages about choices, e.g. of the split.
+    seeds have the same instruction as an earlier seed. Duplicates are kept, because their answers may differ and a
+    later step removes duplicates. `columns`: how the records were read. `notes`: messages about choices, e.g. of the
+    split.
 
     Three attributes count the `seeds` from which something was removed. `system_prompts`: seeds that lost a system
     prompt. `turns_left_out`: seeds that lost turns other than the first question and its answer. `marks_cut_off`: seeds
@@ -77,8 +78,8 @@ class SeedSet:
     marks_cut_off: int = 0
 
     def statistics(self) -> dict[str, Any]:
-        """Return the facts about the seeds for stats.json. They say how many records were read, bad and used, how the
-        records were read, and what was removed from them."""
+        """Return the facts about the seeds for stats.json. They say how many records were read, how many of them were
+        bad and how many are used, how the records were read, and what was removed from them."""
         return {
             "read": self.total + len(self.bad),
             "bad": len(self.bad),

@@ -17,7 +17,7 @@ from gra.synthesis.seeds.turns import TOOL, chat
 
 
 def unmarked(fields: Fields) -> Fields:
-    """Return the seed without marks, which are reasoning and the tokens of chat templates. The field `dropped` of the
+    """Return the seed without a model's reasoning and without the tokens of chat templates. The field `dropped` of the
     result says what was removed.
 
     If the instruction is a text in a chat template, only the question inside that text is kept. Reasoning and control

@@ -26,8 +26,8 @@ _PLACES = 5
 
 @dataclass
 class Faults:
-    """Counts bad records by reason, and keeps for each reason where the first few of these records stand, e.g. "line
-    7". Reasons that differ only in numbers count as one reason."""
+    """Counts bad records by reason. For each reason, it also stores the positions of the first few bad records, e.g.
+    "line 7". Reasons that differ only in numbers count as one reason."""
 
     groups: dict[str, tuple[str, Counter[str], list[str]]] = field(default_factory=dict)
     total: int = 0
@@ -67,8 +67,8 @@ class Faults:
 
 
 class Reading:
-    """One pass over the seeds that `settings` names. The method `fields` yields the seeds. While it runs, it fills the
-    attributes `notes`, `labels` and `faults`."""
+    """One pass over the seeds that `settings` names. The method `fields` yields the seeds and, while doing so, fills
+    the attributes `notes`, `labels` and `faults`."""
 
     def __init__(self, settings: SeedSettings, base: Path | None):
         self.faults = Faults()

@@ -60,12 +60,12 @@ class SeedSettings(Settings):
 
 def seed_files(settings: SeedSettings, key: str = "seeds") -> dict[str, Path]:
     """Return {"seeds.path": file or folder}. The content of this file or folder becomes part of the step's fingerprint,
-    the hash of all that decides its output.
+    the hash of everything that decides the step's output.
 
-    `key`: the config key of the seeds, if it is not `seeds`. The result is empty for a hub data set. It is also empty
-    for a path that does not exist yet. Such a path is inside a step's input, which has its own fingerprint. If the path
-    is a data folder of this project, only the file with its kept samples is returned. The folder's journal, statistics
-    and card do not change the seeds.
+    `key`: the config key of the seeds, which replaces "seeds" in the result. The result is empty for a hub data set. It
+    is also empty if the path does not exist, because the path is then inside an input of the step, and inputs have
+    their own fingerprints. If the path is a data folder of this project, only the file with its kept samples is
+    returned. The folder's journal, statistics and card do not change the seeds.
     """
     if settings.path is None or settings.hub is not None:
         return {}

@@ -56,8 +56,8 @@ class Fields:
 
 
 def present(value: Any) -> bool:
-    """Return False if `value` counts as missing, else True. Missing are null, NaN, blank texts, the texts in MISSING,
-    and empty collections."""
+    """Return False if `value` counts as missing, else True. Null, NaN, blank texts, the texts in the constant MISSING
+    (e.g. "none") and empty collections count as missing."""
     if value is None or (isinstance(value, float) and value != value):
         return False
     if isinstance(value, str):

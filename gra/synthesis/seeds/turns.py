@@ -111,8 +111,9 @@ def is_role_pairs(value: Any) -> bool:
 
 
 def chat(record: Any, column: str) -> list[Fields]:
-    """Return a list with one seed, which consists of the first question in a chat and its answer. The chat is in the
-    column `column` of the record, or it is the record itself. Consecutive turns of the same speaker are joined.
+    """Return a list with one seed, which consists of the first question in a chat and its answer. If the record is a
+    list, the record itself is the chat. Otherwise the chat is the value of the column `column`. Consecutive turns of
+    the same speaker are joined.
 
     The seed's field `dropped` says whether a system prompt, turns before the question or turns after the answer were
     left out. Raises BadRecord if the chat has no question with an answer, or if the question or the answer needs a tool

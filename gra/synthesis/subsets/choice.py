@@ -25,9 +25,10 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
     """Return the indices of `wanted` samples whose lengths match `targets`, in ascending order. If there are fewer than
     `wanted` samples, return all indices.
 
-    `lengths`: the length of each sample. `targets`: the lengths to match. `wanted` of the targets are drawn at random
-    without replacement. Once all have been drawn, drawing begins again with all of them. Each drawn target gets the
-    sample of nearest length that is not chosen yet. If two lengths are equally near, the smaller one is chosen.
+    `lengths`: the length of each sample. `targets`: the lengths to match. To choose the samples, targets are drawn at
+    random without replacement, as many as samples are wanted. Once all targets have been drawn, drawing begins again
+    with all of them. For each drawn target, the sample with the nearest length is chosen from the samples that are
+    left. If two lengths are equally near, the sample with the smaller one is chosen.
     """
     rng = stream(seed, "subset", "lengths", len(lengths))
     goals: list[int] = []
@@ -41,8 +42,8 @@ def length_matched(lengths: Sequence[int], targets: Sequence[int], wanted: int, 
 
 
 def affordable(spent_on_other: int, spent_here: int, rows: int) -> int:
-    """Return how many samples `spent_on_other` tokens pay for, if `rows` samples cost `spent_here` tokens. If
-    `spent_here` is 0, return `rows`."""
+    """Return how many samples can be made for `spent_on_other` tokens, given that it cost `spent_here` tokens to make
+    `rows` samples. If `spent_here` is 0, return `rows`."""
     return spent_on_other * rows // spent_here if spent_here else rows
 
 
