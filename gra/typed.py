@@ -39,8 +39,9 @@ _FUNCTIONS = re.compile(r"\s*(choice|range|interval|glob|tag|sort|shuffle|int|st
 
 
 def spelt(words: Sequence[str], multirun: bool = False) -> tuple[list[str], list[Problem]]:
-    """Return the command-line overrides `words` in a form that Hydra reads, and a problem for each ambiguous one.
-    Overrides that already have such a form are not changed."""
+    """Return two lists: the command-line overrides `words` in a form that Hydra reads, and the problems. There is one
+    problem for each ambiguous override. It says what to type for each meaning. The first list has an override unchanged
+    if it is ambiguous or already has a form that Hydra reads."""
     found, problems = [], []
     for word in words:
         match = _KEY.fullmatch(word)

@@ -39,9 +39,13 @@ def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[s
     """Tokenise the data, write `output/tokens` (see train/data/tokenised.py), and return counts of samples, rows and
     tokens.
 
-    The counts are samples, rows (of the data), rows_fed (to the trainer), tokens, trained_tokens, truncated, dropped
-    and held_out. Raises ConfigError for faults that `check` finds. Raises TrainError if data or tokenizer cannot be
-    used.
+    `rows` is the number of rows of the data. `samples` is the number of rows that became samples to train on,
+    `held_out` of rows set aside for the validation loss, and `dropped` of rows that cannot be used. `truncated` is the
+    number of samples that were too long and were cut. `rows_fed` is the number of rows that the trainer gets: with
+    packing, the packed rows, otherwise one row per sample. `tokens` is the number of tokens of all samples, and
+    `trained_tokens` the number of those that are trained on.
+
+    Raises ConfigError for faults that `check` finds. Raises TrainError if data or tokenizer cannot be used.
     """
     from gra.train.report import card
 

@@ -27,8 +27,9 @@ def write(path: Path, told: dict[str, Any], drawn: Coverage | str, reviewed: Rev
     `drawn`: the map, which shows where the instructions lie in embedding space. If there is no map, it is a sentence
         that says why.
     `told`: all other results of the analysis, as they are written to the JSON file.
-    `reviewed`: data set -> a pair of its reviewed proposals (generated samples, kept or dropped) and the smallest mean
-        review score with which a proposal is kept (None: unknown).
+    `reviewed`: data set -> (proposals, threshold). The proposals are the generated samples of the data set, both kept
+        and dropped, with their review scores. The threshold is the smallest mean review score with which a proposal is
+        accepted (None: unknown).
     """
     write_json(path, told | {"coverage": words.data(drawn) if isinstance(drawn, Coverage) else {"absent": drawn}})
     files, stem = [path], path.with_suffix("")
@@ -59,8 +60,9 @@ def spoken(drawn: Coverage | str, reviewed: Reviewed) -> str:
     data set, a further table summarises the scores that each reviewer gave.
 
     `drawn`: the map, or a sentence that says why there is no map. Such a sentence replaces the first table.
-    `reviewed`: data set -> a pair of its reviewed proposals (generated samples, kept or dropped) and the smallest mean
-        review score with which a proposal is kept (None: unknown).
+    `reviewed`: data set -> (proposals, threshold). The proposals are the generated samples of the data set, both kept
+        and dropped, with their review scores. The threshold is the smallest mean review score with which a proposal is
+        accepted (None: unknown).
     """
     parts = [
         drawn if isinstance(drawn, str) else _table(words.HEADINGS, words.lines(drawn)) + f"\n\n{words.method(drawn)}"

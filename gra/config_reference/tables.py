@@ -210,8 +210,8 @@ def written(path: Path) -> dict[str, Any]:
 
 
 def every_class() -> list[type[Settings]]:
-    """Return all settings classes that this file lists, each once, in a fixed order. Classes that occur
-    only as the type of a field of a listed class are left out."""
+    """Return the settings classes that this file lists, and those of the backends. Each class occurs once, and the
+    order is fixed. No other class is included, even if it is the type of a field of one of these classes."""
     sections: list[type[Settings]] = [
         model for app in APPS.values() for models in app.sections.values() for model in models
     ]

@@ -97,8 +97,8 @@ class StartedServers(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The capabilities of the client that calls the servers. Only `account` and `gpu_seconds` are replaced by
-        functions of this object."""
+        """A copy of the capabilities of the client that calls the servers. Only its functions `account` and
+        `gpu_seconds` are not the client's. They are the methods of this object."""
         return replace(self._client.capabilities, account=self.account, gpu_seconds=self.gpu_seconds)
 
     def account(self) -> dict[str, Any]:

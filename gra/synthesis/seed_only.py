@@ -81,8 +81,8 @@ def kept(folder: Path) -> str:  # noqa: ARG001 - the same for every folder
 
 
 def run(config: dict[str, Any], inputs: dict[str, Path], output: Path) -> dict[str, float]:
-    """Write the seeds to a data folder. If `inputs` has a folder `seeds`, a relative `seeds.path` is a path inside that
-    folder.
+    """Write the seeds to a data folder. If `inputs` has an entry `seeds`, its value is a folder, and a relative path in
+    the setting `seeds.path` starts at this folder.
 
     Raises ConfigError for an invalid config, and SeedError if the seeds cannot be loaded or none has an answer.
     """

@@ -85,8 +85,8 @@ def make(name: str, weights: Weights, say: Say) -> Path:
 
 
 def label(form: str, file: str, sha256: str) -> str:
-    """Return the content of the file QUANTIZED, which says how the weights were quantised. If the quantisation `form`
-    is Q4_1, the content is "4-bit (Q4_1): FILE, sha256 ..."."""
+    """Return the text to write to the file QUANTIZED. It says how the weights were quantised. If the quantisation
+    `form` is Q4_1, the text is "4-bit (Q4_1): FILE, sha256 ..."."""
     bits = re.match(r"I?Q(\d+)", form)
     return f"{f'{bits[1]}-bit' if bits else 'few bits'} ({form}): {file}, sha256 {sha256}"
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def packed(window: pa.Table, cutoff: int) -> pa.Table:
-    """Return the samples of `window` as packed rows with a column `seq_lengths`, which holds the lengths of the samples
-    in each row. `cutoff`: the largest number of tokens of a row."""
+    """Return the samples of `window` as packed rows. The column `seq_lengths` holds the lengths of the samples in each
+    row. `window`: consecutive samples that are packed together. `cutoff`: the largest number of tokens of a row."""
     import datasets
     from trl import pack_dataset
 

@@ -101,7 +101,7 @@ def compose_sound(
     """Return the config `config_name`, composed without the overrides that cannot be applied.
 
     If an override has several values (a sweep), its first value is used.
-    `groups`: config groups. The result's `options` has an entry for each of them.
+    `groups`: config groups. The result's field `options` maps each of these groups to the names of all its options.
     `config_dir`: a folder with further options of the user.
     """
 

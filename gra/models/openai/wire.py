@@ -77,7 +77,7 @@ def body_of(
 
     `structured`: whether the body contains the request's JSON schema. `extra`: keys with values that are added to the
     body, or replace the values of keys that it already has. `top`: the number of tokens whose probabilities are
-    requested. It is used only if the request has `choices`.
+    requested. It is used only if `request.choices` lists answers whose probabilities are wanted.
 
     Each value is encoded separately. The messages are the largest part. They were already encoded when the request's
     key was computed, so they are not encoded a second time.

@@ -72,7 +72,7 @@ class Skill:
       placeholders on which the answer depends.
     - `draw`: returns random texts for the placeholders in `fields`.
     - `solve(*values)`: returns the right answer, or None if the question cannot be solved.
-    - `rules`: name -> wrong rule.
+    - `rules`: name -> wrong rule, a procedure that models follow by mistake when they answer a question.
     - `topics`: keywords that belong to this skill only.
     - `summary`: a template for a question's summary. Its placeholders are those in `fields`.
     - `accepts(values, answer)`: returns whether an answer is right. It is set only if a question has many right
@@ -80,8 +80,9 @@ class Skill:
     - `opening(*values)`: returns the required first word of a response.
     - `same_as(*values)`: returns the key of the question. Questions with the same key, e.g. 3 + 4 and 4 + 3, are held
       out for benchmarks together. A model solves all of them or follows the same wrong rule on all of them.
-    - `by_form`: whether a question is held out for benchmarks only in some of its wordings. This is so for facts,
-      because no model can know a fact that it never saw.
+    - `by_form`: whether each wording of a question is held out for benchmarks separately. If it is True, some wordings
+      of a question can be held out, while training data can have its other wordings. This is so for facts, because no
+      model can know a fact that it never saw.
     """
 
     name: str

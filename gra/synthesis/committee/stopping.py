@@ -23,7 +23,7 @@ class Pace:
     """The pace at which one round finds samples.
 
     `wanted`: the number of samples that the round needs. `limit`: the largest number of proposals that it makes.
-    `fixed`: whether the user set this limit (`max_proposals`). If so, the round never ends early.
+    `fixed`: whether the user set this limit (`max_proposals`). If so, the round never ends because its pace is too low.
     """
 
     wanted: int

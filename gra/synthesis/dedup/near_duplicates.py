@@ -138,8 +138,8 @@ def greedy(
 
 
 def cosines(left: Matrix, right: Matrix) -> NDArray[np.float64]:
-    """Return the cosines of the rows of `left` with the rows of `right`, pair by pair, in float64. `greedy` decides by
-    these values.
+    """Return, for each i, the cosine of row i of `left` and row i of `right`, in float64. `greedy` decides by these
+    values.
 
     Two equal rows give exactly 1.0. A cosine depends only on its two rows, not on the other rows in the arrays.
     """

@@ -89,9 +89,10 @@ class TargetPool:
         return Unique(found.kept, nearest)
 
     def commit(self, chosen: Sequence[int], ids: Sequence[str]) -> None:
-        """End the round: add the `chosen` candidates to the pool, and forget the others. `chosen`: the numbers of these
-        candidates. `ids`: their ids in the pool. The cache of embeddings keeps the vectors of the chosen candidates,
-        because they are used again later, to draw maps of the data set."""
+        """End the round: add the `chosen` candidates to the pool, and forget the others. `chosen`: the index of each of
+        these candidates (0: the candidate of this round that was added first). `ids`: the ids that they get in the
+        pool, in the order of `chosen`. The cache of embeddings keeps the vectors of the chosen candidates, because they
+        are used again later, to draw maps of the data set."""
         self._ids += ids
         self._rows += [self._candidates[i] for i in chosen]
         self._embedder.keep([self._texts[i] for i in chosen])

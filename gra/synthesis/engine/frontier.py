@@ -15,8 +15,9 @@ import asyncio
 
 
 class Frontier:
-    """Decides which exchanges of a stream may send new calls. An exchange is all the calls of one proposal or seed. The
-    head is the first exchange whose result the reader of the stream has not yet processed."""
+    """Decides when each exchange of a stream may send new calls to models, which are calls without a recorded reply. An
+    exchange is all the calls of one proposal or seed. A stream is a sequence of exchanges. The head is the first
+    exchange whose result the reader of the stream has not yet processed."""
 
     def __init__(self) -> None:
         self._head = 0

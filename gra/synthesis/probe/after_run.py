@@ -34,7 +34,7 @@ def read_probe(folder: Path | None) -> dict[str, Any] | None:
 def estimate(probe: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
     """Return the object that stats.json holds under the key `probe`. It has the faults that the probe (a test of the
     committee) found, the AUC of each model, and the estimated proportions of right samples among the reviewed and among
-    the accepted samples. A sentence for the data card states the latter proportion.
+    the accepted samples. It also has a text for the data card, which states the proportion among the accepted samples.
 
     A sample that passed the gate (the committee's decision) counts as accepted, even if it was dropped later as
     contaminated or as a duplicate.

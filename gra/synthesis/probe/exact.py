@@ -59,9 +59,10 @@ def answer_of(text: str, *, choice: bool, whole: bool) -> Answer | None:
     If the text marks its answer ("The answer is 72."), the marked answer is returned. Otherwise, the arguments decide
     which part of the text counts as the answer. `choice`: whether the question lists options by letter. If it is True,
     only a letter at the beginning of the text is an answer. If it is False, and the whole text is a number or a word
-    such as "yes", this number or word is the answer. `whole`: if it is True and `choice` is False, any other text has
-    no answer. If both are False, the answer of any other text is the first of these that it has: "yes", "no", "true" or
-    "false" at the beginning, the last number of the last sentence, the last number of the whole text.
+    such as "yes", this number or word is the answer. `whole` is used if `choice` is False and the whole text is neither
+    a number nor such a word. If `whole` is True, this text has no answer. If `whole` is False, the answer is the first
+    of these that the text has: "yes", "no", "true" or "false" at the beginning, the last number of the last sentence,
+    the last number of the whole text.
     """
     text = text.strip()
     marks = list(_MARKED.finditer(text))

@@ -127,8 +127,9 @@ def right_of_accepted(probe: Mapping[str, Any], accepted: int, reviewed: int) ->
     reviewed.
 
     The value `basis` of the result says on which answers the probe measured the gate: on answers that the pool's models
-    wrote ("on-policy"), or on right answers and wrong ones that a rule made from them ("rule-made"). In the second case
-    the estimate is optimistic. A proportion is None if the gate separates right from wrong no better than chance.
+    wrote ("on-policy"), or on right answers from the data and wrong answers that a rule made from right ones
+    ("rule-made"). In the second case the estimate is optimistic. A proportion is None if the gate separates right from
+    wrong no better than chance.
     """
     gate = probe.get("gate")
     if gate is None or reviewed <= 0:

@@ -87,8 +87,8 @@ class _Found:
         self.problems.append(Problem(KEY, message if path is None else f"{path}: {message}", remedy))
 
     def unusable(self, path: Path, error: Exception) -> None:
-        """Add to the list of problems that a template cannot be compiled or rendered. `path`: the template's file. If
-        the error names another file, the problem names that file instead."""
+        """Add a problem to the list. It says why a template cannot be compiled or rendered. `path`: the template's
+        file. If the error names another file, the problem names that file instead."""
         said = str(error.message if isinstance(error, jinja2.TemplateError) else error)
         if isinstance(error, jinja2.TemplateSyntaxError):
             path, said = Path(error.filename or path), f"line {error.lineno}: {said}"

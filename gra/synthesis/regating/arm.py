@@ -21,16 +21,17 @@ from gra.synthesis.rounds import Committee, Synthesis
 
 @dataclass
 class Undecided:
-    """Counts what a replay of a recorded run cannot decide for an arm (a set of changed settings), because a run with
-    these settings would have made calls that the recorded run did not make. If all fields are zero, empty or False,
-    nothing is undecided. Then the arm's data equal, byte for byte, the data that a new run with these settings would
-    write.
+    """Counts the unknown results of an arm. An arm replays a recorded run with changed settings. A result is unknown
+    (undecided) if it depends on calls that a run with these settings would have made, but that the recorded run did not
+    make. If all fields are zero, empty or False, nothing is undecided. Then the arm's data equal, byte for byte, the
+    data that a new run with these settings would write.
 
     `proposals`: for each reason why proposals are undecided, how many such proposals there are. `annotations`: how many
     samples the arm keeps although the recorded run never annotated them. `used_up`: the rounds, by number, that end
     with too few samples because the recorded run made no further proposal. `other_pool`: the rounds, by number, that
-    begin with another pool of records (from which prompts take examples) than in the recorded run. `roles`: whether a
-    run with the arm's settings would draw another adjudicator.
+    begin with another pool of records (from which prompts take examples) than in the recorded run. `roles`: whether
+    the arm has adjudicators, and another number of reviewers than the recorded run. A run with the arm's settings can
+    then draw a different model as the adjudicator of a sample than the recorded run did.
     """
 
     proposals: Counter[str] = field(default_factory=Counter)

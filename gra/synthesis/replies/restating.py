@@ -25,8 +25,9 @@ def restates(response: str, instruction: str) -> bool:
     of the instruction, and a response that repeats most of the instruction, including its first and last words.
 
     If the instruction contains a text to work on ("Correct: ..."), a good answer can be a part of this text or repeat
-    most of it. So a response that is a part of such an instruction does not count. For the same reason, the third kind
-    requires the first and last words.
+    most of it. So a response that is a part of such an instruction does not count. An answer that repeats most of the
+    text usually lacks the first or the last words of the instruction, e.g. "Correct:". So a response of the third kind
+    counts only if it has both.
     """
     task, answer = words(instruction), words(response)
     if not task or not answer or task == answer:

@@ -49,8 +49,8 @@ def review_questions(
     draft: Outcome, examples: Examples, turns: Sequence[tuple[str, str]], kind: Questions
 ) -> list[Question]:
     """Return the questions that reviewers are asked about the response of `draft`. `turns`: the pairs (role, model) of
-    the reviewers. `kind`: whether each of them is asked one question in all or one per dimension, or whether only the
-    response's likelihood is requested."""
+    the reviewers. `kind`: one of three. Each reviewer is asked a single question ("overall"), or one question for each
+    dimension ("dimensions"), or no question: then only the likelihood of the response is requested ("likelihood")."""
     if kind == "likelihood":
         chat, response = likelihood(draft.instruction, draft.response)
         return [Question(role, model, chat, response) for role, model in turns]

@@ -61,8 +61,9 @@ class Faults:
         return found
 
     def override(self, key: str = "seeds.columns") -> str:
-        """Return a proposal for a column map, as an override that the user can type. It is made from the columns of the
-        first record in which a column was missing, unknown or ambiguous. Return "" if there was no such record."""
+        """Suggest a column map: return it as an override that the user can type. The map is made from the columns of
+        the first record in which a column was missing, unknown or ambiguous. Return "" if there was no such record, or
+        if none of its columns fits."""
         return suggest(self.example, key) if self.of_columns else ""
 
 
