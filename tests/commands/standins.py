@@ -101,7 +101,7 @@ RULES: list[tuple[str, str, tuple[str, ...]]] = [
     (r"gra synthesize .*pool=phased_vllm.*", "check", ("pool.python=PYTHON",)),
     (r"gra synthesize .*pool=phased_servers.*", "check", ("pool.serve.gpus_per_model=0",)),  # `vllm`: see place.py
     (
-        r"gra synthesize .*pool=small .*",
+        r"gra synthesize .*pool=small(_1\.5b)? .*",
         "check",
         (  # neither weights nor llama.cpp are there
             'pool.serve.command="{python} {port}"',
