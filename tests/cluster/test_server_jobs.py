@@ -45,9 +45,10 @@ def test_shards_call_servers_of_other_jobs_which_move_and_end_with_them(cluster:
 def test_servers_end_when_their_jobs_are_gone_and_come_back_with_them(cluster: Place) -> None:
     words = (*served(cluster, latency=0.3), *apart("replicas: 2", shards=1))
     submit(cluster, *words)  # one job calls ten servers, which are two arrays: the cluster's are of eight
-    until(lambda: paid(cluster) >= 30, cluster)
+    # The shard calls a model as soon as one of its two servers is up, so calls do not tell that all ten are.
+    until(lambda: paid(cluster) >= 30 and status(cluster)[SERVERS].done == 10, cluster)
     line = status(cluster)[SERVERS]
-    assert (line.state, line.done, line.total) == ("running", 10, 10)
+    assert (line.state, line.total) == ("running", 10)
     assert "up: slm-a http://" in told(cluster, "status")
     files = list(cluster.store.glob(".servers/*/*.json"))
     assert [stat.S_IMODE(path.stat().st_mode) for path in files] == [0o600] * 10
