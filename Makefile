@@ -28,7 +28,7 @@ quickstart: install
 	@$(BIN)/gra run experiment=quickstart
 
 # sizes for at most an hour on two slow cores: six samples an arm and ten test items show that the chain runs, and say nothing about the arms
-SIZES ?= samples=6 synthesis.samples_per_round=3 proposals=12 checked_proposals=64 experiment.replicates=[0] suite.limit=10
+SIZES ?= samples=6 synthesis.samples_per_round=3 synthesis.max_proposals=64 experiment.replicates=[0] suite.limit=10
 
 small: export HF_HUB_OFFLINE := $(if $(BENCHMARKS),1,0)
 small: install

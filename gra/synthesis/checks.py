@@ -108,9 +108,6 @@ def _combinations(settings: SynthesisSettings, models: list[str]) -> list[Proble
     for model in checkers(settings):
         if model not in models:
             problems.append(Problem("synthesis.checkers", f"{model!r} is not in the pool", f"any of {models}"))
-    if settings.checkers is not None and not settings.review:
-        what = "instructions are not checked with synthesis.review=false"
-        problems.append(Problem("synthesis.checkers", what, "set synthesis.checkers=null, or synthesis.review=true"))
     if settings.proposal_limit < settings.samples_per_round:
         message = f"{settings.proposal_limit} proposals cannot yield {settings.samples_per_round} samples"
         problems.append(Problem("synthesis.max_proposals", message, "raise it, or set it to null"))

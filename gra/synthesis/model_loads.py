@@ -54,11 +54,13 @@ def loads_by_level(settings: SynthesisSettings, models: int) -> list[int]:
     """Return how many different models take part in each level of a proposal, counted over all proposals together. A
     level is a set of calls that wait only for the previous level. In order, the levels are: write, check, respond,
     review, adjudicate. Checks and reviews each have another level for their retries, unless `parse_retries` is 0. If
-    responses are not reviewed, there is only one level."""
+    nothing is checked or reviewed, there is only one level."""
     able = _able(settings, models)
     writers, checkers, reviewers = len(able.generator), len(able.checkers), len(able.reviewers)
-    if not settings.review:
+    if not settings.checks_instructions:
         return [writers]  # one turn: the generator writes keywords, instruction and response
+    if not settings.review:
+        return [writers, checkers, *([checkers] if settings.parse_retries else []), writers]
     levels = []
     for judging in (checkers, reviewers):
         levels += [writers, judging, *([judging] if settings.parse_retries else [])]  # second retries are rare

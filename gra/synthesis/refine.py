@@ -61,6 +61,7 @@ ADDED_LATER = {
     **SEEDS_ADDED_LATER,
     "synthesis.slots": "keep",
     "synthesis.checkers": None,
+    "synthesis.check_scoring": None,
     "synthesis.task_threshold": 0.85,
 }
 NOT_HASHED = (
@@ -233,10 +234,17 @@ def _card(refine: RefineSettings, settings: SynthesisSettings) -> dict[str, Any]
     shown = settings.model_dump(mode="json", exclude=PRIVATE)
     return {
         "title": "Instruction data refined by language models",
-        "method": METHOD[refine.write] + (REVIEWED if settings.review else " Nothing was reviewed.") + several,
+        "method": METHOD[refine.write] + _judged(refine, settings) + several,
         "settings": {**committee(shown), "refine": refine.model_dump(mode="json")},
         "prompts_hash": prompts.digest(settings.prompts, (prompts.REWRITE,)),
     }
+
+
+def _judged(refine: RefineSettings, settings: SynthesisSettings) -> str:
+    if settings.review:
+        return REVIEWED
+    checked = f" The instruction was checked by {' and '.join(settings.checkers)}." if settings.checkers else ""
+    return (checked if refine.check else "") + " No response was reviewed."
 
 
 def _with_columns(config: dict[str, Any], inputs: dict[str, Path | None]) -> dict[str, Any]:

@@ -15,16 +15,16 @@ from gra.synthesis.engine.driver import Driver
 async def first_questions(
     engine: Driver, rules: Rules, models: Sequence[str], *, all_judge: bool = False
 ) -> list[CallRecord]:
-    """Check that the servers of the judges (models that score) among the pool's `models` return token probabilities.
-    With synthesis.questions=likelihood, also check that they return the likelihood of a given text. Return the records
-    of the calls that the check made. Without synthesis.scoring=probability, nothing is checked. `all_judge`: whether
-    all models are judges, as in a probe. Raises ServerError if a server does not return the probabilities or the
-    likelihood."""
+    """Check that the servers of those of the pool's `models` that judge with one token return token probabilities. With
+    synthesis.questions=likelihood, also check that the reviewers' servers return the likelihood of a given text. Return
+    the records of the calls that the check made. If no model judges with one token, nothing is checked. `all_judge`:
+    whether all models are reviewers, as in a probe. Raises ServerError if a server does not return the probabilities or
+    the likelihood."""
     settings = rules.settings
-    if settings.scoring != "probability":
-        return []
-    asked = models if all_judge else asked_yes_no(models, settings)
-    reading = (models if all_judge else judges(models, settings)) if settings.questions == "likelihood" else ()
+    by_probability = settings.scoring == "probability"
+    asked = (models if by_probability else ()) if all_judge else asked_yes_no(models, settings)
+    likelihood = by_probability and settings.questions == "likelihood"
+    reading = (models if all_judge else judges(models, settings)) if likelihood else ()
     asking = (gives_probabilities(model, rules, likelihood=model in reading) for model in asked)
     return [call async for calls in engine.stream(asking) for call in calls]
 

@@ -104,13 +104,18 @@ class SynthesisSettings(Settings):
         5.0,
         ge=0,
         le=10,
-        description="Lowest score at which a checker passes an instruction, with scoring=probability (NS).",
+        description="Lowest score at which a checker passes an instruction, if checkers answer a Yes/No question (NS).",
+    )
+    check_scoring: Literal["text", "probability"] | None = Field(
+        None,
+        description="How instructions are checked. text: checkers write their verdicts; probability: they answer a Yes/No "
+        "question; null: as `scoring` (NS).",
     )
     checkers: list[str] | None = Field(
         None,
         min_length=1,
-        description="Models that check every instruction, even their own; null: each instruction is checked by the reviewers of "
-        "its sample (NS).",
+        description="Models that check every instruction, even their own, also with review=false; null: each instruction is "
+        "checked by the reviewers of its sample (NS).",
     )
     task_labels: list[str] | None = Field(
         None,
@@ -131,7 +136,8 @@ class SynthesisSettings(Settings):
     )
     review: bool = Field(
         True,
-        description="true: reviewers check instructions and score responses; false: all well-formed proposals are accepted.",
+        description="true: reviewers check instructions and score responses; false: all well-formed proposals are accepted, or, "
+        "with `checkers`, those whose instruction passes.",
     )
     adjudicate: bool = Field(
         True, description="true: an adjudicator decides on disputed samples; false: `disputed` decides."
@@ -225,6 +231,16 @@ class SynthesisSettings(Settings):
     @classmethod
     def _null_is_the_default(cls, value: Any) -> Any:
         return "classic" if value is None else value  # configs of earlier versions have null
+
+    @property
+    def checks_instructions(self) -> bool:
+        """Whether models check each instruction before its response is written."""
+        return self.review or self.checkers is not None
+
+    @property
+    def checks_by_probability(self) -> bool:
+        """Whether those who check instructions answer a Yes/No question, and do not write their verdicts."""
+        return (self.check_scoring or self.scoring) == "probability"
 
     @property
     def scores_each_dimension(self) -> bool:

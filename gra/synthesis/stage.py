@@ -64,6 +64,7 @@ ADDED_LATER = {
     "synthesis.composite": "mean",
     "synthesis.slots": "keep",
     "synthesis.checkers": None,
+    "synthesis.check_scoring": None,
     "synthesis.task_threshold": 0.85,
     **SEEDS_ADDED_LATER,
 }

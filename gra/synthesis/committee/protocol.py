@@ -52,7 +52,7 @@ class Proposal:
     domain: str
     records: tuple[Record, ...]
     roles: Roles
-    examples: Examples = NONE  # shown to judges that answer with one token (synthesis.scoring=probability)
+    examples: Examples = NONE  # shown to judges that answer with one token
     demonstrations: tuple[Record, ...] = ()
     taken: tuple[tuple[str, ...], ...] = ()
 
@@ -95,7 +95,7 @@ def propose(proposal: Proposal, rules: Rules) -> Protocol:
     if (drop := decisions.of_classifier(draft, rules.tasks)) is not None:
         return dropped(*drop)
 
-    if settings.review:
+    if settings.checks_instructions:
         draft, drop = yield from check_instruction(caller, draft, proposal.examples)
         if drop is not None:
             return dropped(*drop)
@@ -236,7 +236,7 @@ def _check(caller: Caller, draft: Outcome, examples: Examples) -> Exchange[tuple
     if settings.checkers is not None:
         turns = [(f"checker-{i}", model) for i, model in enumerate(settings.checkers, 1)]
     models = [model for _, model in turns]
-    if settings.scoring == "probability":
+    if settings.checks_by_probability:
         scored = yield from caller.ask_yes_no("check", yes_no.check_questions(draft, examples, turns))
         return yes_no.checks(models, scored, settings.check_tau)
     results = yield from caller.ask_all("check", turns, instruction=draft.instruction, domain=draft.domain)

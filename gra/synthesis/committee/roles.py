@@ -112,9 +112,8 @@ def candidates(models: Sequence[str], settings: SynthesisSettings) -> Candidates
 
 
 def checkers(settings: SynthesisSettings) -> tuple[str, ...]:
-    """Return the models that `synthesis.checkers` names. Empty if this key is null, or if instructions are not
-    checked."""
-    return tuple(settings.checkers or ()) if settings.review else ()
+    """Return the models that `synthesis.checkers` names. Empty if this key is null."""
+    return tuple(settings.checkers or ())
 
 
 def assign(models: Sequence[str], settings: SynthesisSettings, rng: random.Random) -> Roles:
@@ -137,9 +136,13 @@ def judges(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
 
 
 def asked_yes_no(models: Sequence[str], settings: SynthesisSettings) -> list[str]:
-    """Return the models that check, review or adjudicate, in the pool's order. With `synthesis.scoring=probability`,
-    these models judge with one token, Yes or No."""
-    asked = {*judges(models, settings), *checkers(settings)}
+    """Return the models that judge with one token, Yes or No, in the pool's order. With
+    `synthesis.scoring=probability`, these are the models that review or adjudicate; with
+    `synthesis.check_scoring=probability`, those that check instructions. If the latter key is null, the former
+    decides for both."""
+    asked = {*(judges(models, settings) if settings.scoring == "probability" else ())}
+    if settings.checks_by_probability:
+        asked |= {*candidates(models, settings).checkers}
     return [model for model in models if model in asked]
 
 

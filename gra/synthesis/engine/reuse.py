@@ -56,7 +56,7 @@ _EFFECTS = (
         "calls of the steps that show examples, and the calls that follow from their replies",
     ),
     (r"config\.synthesis\.composite\b", f"in round 1 the adjudicator's calls, if any; {_LATER}"),
-    (r"config\.synthesis\.(scoring|questions|solve)\b", f"in round 1 the calls that judge; {_LATER}"),
+    (r"config\.synthesis\.(scoring|check_scoring|questions|solve)\b", f"in round 1 the calls that judge; {_LATER}"),
     (r"config\.synthesis\.calibrate\b", f"in round 1 the adjudicator's calls, if any; {_LATER}"),
     (r"inputs\.probe", f"if scores are calibrated: in round 1 the adjudicator's calls, if any; {_LATER}"),
     (r"config\.synthesis\.adjudicate\b", f"in round 1 the adjudicator's calls, if any; {_LATER}"),

@@ -34,7 +34,7 @@ TAGS = ("synthetic", "instruction-tuning", "sft", "llm-as-a-judge", "gra", "arxi
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 FUNNEL = (
     ("proposals", "proposals"),
-    ("instruction_rejected", "instruction rejected by a reviewer"),
+    ("instruction_rejected", "instruction rejected by its check"),
     ("rejected", "rejected for other reasons, or lost to unusable replies"),
     ("accepted", "accepted by the committee"),
     ("adjudicated", "samples that went to the adjudicator"),
@@ -65,11 +65,7 @@ class CardInfo:
         "none, the samples are not compared with benchmarks"  # "none, WHY", or the rule and the benchmarks
     )
     title: str = "Instruction data by a committee of small language models"
-    method: str = (
-        "For each sample, models of the pool are drawn as generator, reviewers and adjudicator. The generator writes keywords, an "
-        "instruction and a response; the reviewers check the instruction and score the response; if they "
-        "disagree, the adjudicator decides; near-duplicates are dropped (GRA, arXiv 2504.12322)."
-    )
+    method: str = ""
 
 
 def card_text(card: CardInfo, stats: Mapping[str, Any], sample: Mapping[str, Any] | None = None) -> str:
@@ -80,7 +76,7 @@ def card_text(card: CardInfo, stats: Mapping[str, Any], sample: Mapping[str, Any
             "> **Simulated.** All texts and scores here come from simulated models of a closed world, not from language models."
         )
     parts += [
-        plain(card.method, 1000),
+        *([plain(card.method, 1000)] if card.method else []),
         f"Seeds: {plain(card.seeds_name)}{_account(card)}. Run seed: {count(card.seed)}.",
     ]
     parts += [_licence(card), *_regated(stats)]

@@ -21,6 +21,7 @@ from gra.synthesis.probe import after_run
 from gra.synthesis.rounds import Synthesis
 from gra.synthesis.scoring import scales
 from gra.synthesis.seeds.load import SeedSet
+from gra.synthesis.settings import SynthesisSettings
 from gra.worker_process import WorkerProcess
 
 PRIVATE: Any = {
@@ -71,6 +72,7 @@ class Material:
         usual = {
             "settings": settings.model_dump(mode="json", exclude=PRIVATE),
             "prompts_hash": prompts.digest(settings.prompts),
+            "method": method_in_words(settings),
         }
         card = CardInfo(
             seeds_name=self.seeds.name,
@@ -85,3 +87,23 @@ class Material:
         write_json(output / "decontamination.json", self.against.report(result.rejected))
         with closing(WorkerProcess("data set writing", "about 200 MB", Writer)) as writer:
             writer.call("write", output, result.kept, result.rejected, stats, card).result()
+
+
+def method_in_words(settings: SynthesisSettings) -> str:
+    """Return the data card's sentences on how the samples were made."""
+    if settings.checkers is not None:
+        checked = f"the instruction is checked by {' and '.join(settings.checkers)}"
+    else:
+        checked = "the reviewers check the instruction" if settings.review else "the instruction is not checked"
+    reviewed = "the reviewers score the response" if settings.review else "the response is not reviewed"
+    roles = (
+        "generator, reviewers and adjudicator" if settings.review and settings.adjudicate else "generator and reviewers"
+    )
+    adjudicated = "if they disagree, the adjudicator decides; " if settings.review and settings.adjudicate else ""
+    drawn = (
+        f"models of the pool are drawn as {roles}" if settings.review else "a model of the pool is drawn as generator"
+    )
+    return (
+        f"For each sample, {drawn}. The generator writes keywords, an instruction and a response; {checked}, and {reviewed}; "
+        f"{adjudicated}near-duplicates are dropped (GRA, arXiv 2504.12322)."
+    )

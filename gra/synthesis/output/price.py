@@ -252,7 +252,7 @@ def _proposals_per_sample(folder: Path) -> float | None:
 
 def _calls_per_proposal(settings: SynthesisSettings, earlier: Known | None) -> dict[str, float]:
     reviewers = settings.reviewers if settings.review else 0
-    passed = PASSED if settings.review else 1.0
+    passed = PASSED if settings.checks_instructions else 1.0
     steps = {
         "keywords": 1.0,
         "instruction": 1.0,
@@ -273,7 +273,8 @@ def tokens_of(settings: SynthesisSettings, step: str, earlier: Known | None = No
         return earlier.tokens[step]
     text = prompts.source_path(step, settings.prompts).read_text(encoding="utf-8", errors="replace")
     texts, reply = _TEXTS.get(step, (200, 80))
-    if settings.scoring == "probability" and step in (*_REVIEWER, "adjudicate"):
+    by_token = settings.checks_by_probability if step == "check" else settings.scoring == "probability"
+    if by_token and step in (*_REVIEWER, "adjudicate"):
         if settings.questions == "likelihood" and step != "check":  # the instruction, then the forced response
             return _TEXTS["respond"][0], min(_TEXTS["respond"][1], LONGEST)
         # six short examples, and one token of reply

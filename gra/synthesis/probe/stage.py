@@ -50,6 +50,7 @@ NOT_HASHED = (
     "synthesis.slots",
     "synthesis.check",
     "synthesis.checkers",
+    "synthesis.check_scoring",
     "synthesis.task_threshold",
     "synthesis.dedup",
     "synthesis.decontaminate",

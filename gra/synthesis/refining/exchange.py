@@ -66,7 +66,7 @@ def refine(task: Task, settings: RefineSettings, rules: Rules, shelf: Shelf) -> 
             return (replace(draft, reason="annotation_missing", detail=fault or "", calls=annotation),)
         draft = replace(draft, domain=record.domain, keywords=record.keywords, summary=record.summary)
     examples = shelf.examples(NUMBER, draft.domain)
-    if rules.settings.review and settings.check:
+    if rules.settings.checks_instructions and settings.check:
         draft, drop = yield from check_instruction(caller, draft, examples)
         if drop is not None:
             return (_ended(draft, drop, (*annotation, *caller.calls)),)

@@ -33,7 +33,7 @@ def calls_of(
     `records`: the number of records. `annotated`: whether the records already have a domain.
     """
     reviewed, reviewers = settings.review, settings.reviewers if settings.review else 0
-    checked = reviewed and refine.check
+    checked = settings.checks_instructions and refine.check
     answers = records * refine.answers * (PASSED if checked else 1.0)
     questions = len(questions_of(settings.questions)) if settings.scoring == "probability" else 1
     counts = {

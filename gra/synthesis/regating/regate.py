@@ -103,7 +103,7 @@ def regate(recorded: Outcome, settings: SynthesisSettings) -> Outcome:
 
     if recorded.reason in _WRITING:
         return ended(draft, recorded.reason, recorded.detail)
-    if settings.review:
+    if settings.checks_instructions:
         asked.append("check")
         if (drop := decisions.of_checks(draft, settings)) is not None:
             return ended(draft, *drop)

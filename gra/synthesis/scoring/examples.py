@@ -118,8 +118,10 @@ class Shelf:
 
 
 def shelf_for(settings: SynthesisSettings, seed: int, records: Iterable[Record]) -> Shelf:
-    """Return a shelf that draws examples from `records`. It gives examples only with synthesis.scoring=probability."""
-    return Shelf(seed, records if settings.scoring == "probability" else None)
+    """Return a shelf that draws examples from `records`. It gives examples only if judges answer with one
+    token (synthesis.scoring or synthesis.check_scoring is `probability`)."""
+    by_token = settings.scoring == "probability" or settings.checks_by_probability
+    return Shelf(seed, records if by_token else None)
 
 
 def _responses(records: list[Record]) -> tuple[Example, ...]:

@@ -87,7 +87,22 @@ def test_checkers_check_in_place_of_the_reviewers_and_one_is_enough_for_min_revi
     assert live(answers(check=bad), checkers=["m1"])[0].detail == "m1: reasonableness"
     silent = live(answers(check="no verdict"), checkers=["m1"])[0]
     assert silent.reason == "too_few_checks"
-    assert live(answers(), checkers=["m1"], review=False)[0].checks == ()
+
+
+def test_checkers_check_instructions_whose_responses_nobody_reviews() -> None:
+    outcome, waves = live(answers(), checkers=["m1"], review=False)
+    assert [[(a.step, a.request.model) for a in wave] for wave in waves] == [
+        [("keywords", "m1")],
+        [("instruction", "m1")],
+        [("check", "m1")],
+        [("respond", "m1")],
+    ]
+    assert (outcome.status, outcome.reviews, outcome.mean) == ("accepted", (), None)
+    bad = json.dumps({"reasonableness": False, "completeness": True, "clarity": True, "comment": ""})
+    rejected, waves = live(answers(check=bad), checkers=["m1"], review=False)
+    assert (rejected.reason, rejected.detail, len(waves)) == ("instruction_rejected", "m1: reasonableness", 3)
+    unchecked, _ = live(answers(check=bad), review=False)
+    assert (unchecked.status, unchecked.checks) == ("accepted", ())
 
 
 def good(_: Call) -> str:

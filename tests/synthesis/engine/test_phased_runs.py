@@ -145,15 +145,29 @@ def test_transformers_by_turns_give_the_same_data(tmp_path: Path, seeds: Path) -
     assert 2 <= sum(account["loads"].values()) <= account["loads_expected"]
 
 
-@given(st.integers(5, 9), st.integers(1, 100_000), st.sampled_from(["random", "fixed"]), st.booleans(), st.booleans())
-def test_estimate(models: int, concurrency: int, roles: str, review: bool, adjudicate: bool) -> None:
-    settings = SynthesisSettings(rounds=3, samples_per_round=500, roles=roles, review=review, adjudicate=adjudicate)
+@given(
+    st.integers(5, 9),
+    st.integers(1, 100_000),
+    st.fixed_dictionaries(
+        {
+            "roles": st.sampled_from(["random", "fixed"]),
+            "review": st.booleans(),
+            "adjudicate": st.booleans(),
+            "checkers": st.sampled_from([None, ["0"]]),
+        }
+    ),
+)
+def test_estimate(models: int, concurrency: int, chosen: dict[str, Any]) -> None:
+    settings = SynthesisSettings(rounds=3, samples_per_round=500, **chosen)
     expected = estimate_loads(settings, models, concurrency)
     assert expected >= estimate_loads(settings, models, concurrency + 1) >= estimate_loads(settings, models, 10**9)
     assert expected <= estimate_loads(settings, models + 1, concurrency)
     assert expected < estimate_loads(settings.model_copy(update={"rounds": 4}), models, concurrency)
     assert all(count <= models for count in loads_by_level(settings, models))
-    assert estimate_loads(settings.model_copy(update={"roles": "single"}), models, concurrency) == 1
+    single = settings.model_copy(update={"roles": "single", "checkers": None})
+    assert estimate_loads(single, models, concurrency) == 1
+    if not settings.review:  # write, check and its retries, respond; or all of it in one turn
+        assert len(loads_by_level(settings, models)) == (1 if settings.checkers is None else 4)
 
 
 def test_how_models_are_served_is_no_part_of_the_result(seeds: Path) -> None:

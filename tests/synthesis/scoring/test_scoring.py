@@ -18,7 +18,7 @@ from gra.synthesis.committee.calls import Call, Rules
 from gra.synthesis.committee.gate import composite, gate
 from gra.synthesis.committee.protocol import Proposal, propose
 from gra.synthesis.committee.records import DIMENSIONS, Outcome, Record
-from gra.synthesis.committee.roles import judges
+from gra.synthesis.committee.roles import asked_yes_no, judges
 from gra.synthesis.scoring import probability
 from gra.synthesis.scoring.examples import BUILT_IN, EACH, SHELF, Shelf
 from gra.synthesis.settings import SynthesisSettings
@@ -142,12 +142,15 @@ def test_memory_does_not_grow_with_the_pool() -> None:
 
 
 def live(answer: Any, **settings: Any) -> tuple[Outcome, list[list[Call]]]:
-    """One proposal with scoring=probability: its outcome and the calls, wave by wave. `answer(ask)` gives P(Yes), or None."""
-    rules = Rules(0, SynthesisSettings(scoring="probability", **settings))
+    """One proposal with scoring=probability, unless `settings` say otherwise: its outcome and the calls, wave by wave.
+    `answer(ask)` gives P(Yes), or None."""
+    rules = Rules(0, SynthesisSettings.model_validate({"scoring": "probability", **settings}))
     talk = propose(Proposal("r1-000000", 1, 0, "coding", RECORDS, ROLES, EXAMPLES), rules)
     waves = [next(talk)]
 
     def reply(ask: Call) -> Reply:
+        if ask.request.schema_name == "check":
+            return Reply('{"reasonableness": true, "completeness": true, "clarity": true, "comment": ""}', 10, 5)
         if not ask.request.choices:
             return Reply(good_reply(ask.request), 10, 5)
         yes = answer(ask)
@@ -191,6 +194,28 @@ def test_a_checker_judges_its_own_instruction_by_one_token() -> None:
     outcome, waves = live(lambda ask: 0.6 if ask.step == "check" else 0.9, checkers=["m1"], check_tau=7.0)
     assert [(a.role, a.request.model, a.request.choices) for a in waves[2]] == [("checker-1", "m1", ("Yes", "No"))]
     assert (outcome.reason, outcome.detail) == ("instruction_rejected", "m1: sound")
+
+
+@pytest.mark.parametrize(
+    ("scoring", "check_scoring", "by_one_token"),
+    [
+        ("text", None, []),
+        ("text", "probability", ["check"]),
+        ("probability", "text", ["review"]),
+        ("probability", None, ["check", "review"]),
+    ],
+)
+def test_instructions_can_be_checked_in_another_way_than_responses_are_reviewed(
+    scoring: str, check_scoring: str | None, by_one_token: list[str]
+) -> None:
+    chosen = {"scoring": scoring, "check_scoring": check_scoring, "checkers": ["m5"]}
+    outcome, waves = live(lambda _: 0.9, **chosen)
+    assert outcome.status == "accepted"
+    asked = [a for wave in waves for a in wave if a.step in ("check", "review")]
+    assert sorted({a.step for a in asked if a.request.choices}) == by_one_token
+    assert all(a.request.schema for a in asked if not a.request.choices)
+    judging = {"m1", "m2", "m3", "m4", "m5"} if "review" in by_one_token else {"m5"} if by_one_token else set()
+    assert set(asked_yes_no(("m1", "m2", "m3", "m4", "m5"), SynthesisSettings.model_validate(chosen))) == judging
 
 
 def test_the_adjudicator_is_asked_the_same_way() -> None:
