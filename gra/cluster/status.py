@@ -294,6 +294,7 @@ def _store(words: Sequence[str], flags: Sequence[str]) -> Path | None:
         if word.startswith("store="):
             store = Path(word.partition("=")[2]).expanduser()
         elif word not in flags:
-            print(f"gra: unknown word `{word}`\n    -> give store=DIR; see --help", file=sys.stderr)
+            kind = "flag" if word.startswith("-") else "argument"
+            print(f"gra: unknown {kind} `{word}`\n    -> give store=DIR; see gra status --help", file=sys.stderr)
             return None
     return store

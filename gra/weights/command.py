@@ -99,7 +99,7 @@ def _chosen(names: Sequence[str], pools: dict[str, dict[str, Weights]]) -> dict[
         elif name in pools:
             wanted |= pools[name]
         else:
-            otherwise = f"give a model ({', '.join(models)}), or a pool ({', '.join(pools)}) to fetch all its models"
+            otherwise = f"give a model: {', '.join(models)}; or a pool, to fetch all its models: {', '.join(pools)}"
             remedy = spelling.remedy(name, [*models, *pools], otherwise)
             problems.append(
                 Problem(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gra import secret_patterns
+from gra.chain.config.experiment import Step
 from gra.chain.config.origin import from_root
 from gra.chain.execution.plan import Plan, Planned
 from gra.chain.stage import Stage
@@ -73,15 +74,15 @@ def check_plan(
     `on`: a function that returns a context manager for a step. Inside this context, the step's config is checked for
         the machine that will run the step (gra/machine.py).
     """
-    found: dict[Problem, list[str]] = {}
+    found: dict[Problem, list[Step]] = {}
     for item in plan.steps.values():
         with on(item):
             faults = check_step(item.stage, item.step.config, plan.input_folders(item))
         for problem in faults:
             problem = from_root(problem, item.step.root, item.step.places)
             where = problem.file or sources.file_of(problem.key, item.step.overridden)
-            found.setdefault(replace(problem, file=where), []).append(item.step.id)
-    return [replace(problem, message=f"{problem.message} [{steps_named(ids)}]") for problem, ids in found.items()]
+            found.setdefault(replace(problem, file=where), []).append(item.step)
+    return [replace(problem, message=f"{problem.message} [{steps_named(steps)}]") for problem, steps in found.items()]
 
 
 def check_step(stage: Stage, config: dict[str, Any], inputs: Mapping[str, Path | None]) -> list[Problem]:
@@ -124,9 +125,20 @@ def _secrets(config: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def steps_named(ids: list[str]) -> str:
-    """Return the steps' ids as words: `step a`, or `steps a, b, c and 2 more`."""
-    shown = ", ".join(ids[:3])
-    return (
-        f"step {shown}" if len(ids) == 1 else f"steps {shown}" + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
-    )
+def steps_named(steps: Iterable[Step]) -> str:
+    """Return the steps as words: `step a`, or `steps a, b, c and 2 more`. Replicates of a step are named once: `gra/data
+    (replicates 0 and 1)`."""
+    replicates: dict[str, list[str]] = {}
+    for step in steps:
+        name = f"{step.arm}/{step.name}" if step.arm else step.name
+        replicates.setdefault(name, []).extend([] if step.replicate is None else [str(step.replicate)])
+    found = [name + _of_replicates(numbers) for name, numbers in replicates.items()]
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"{'step' if len(found) == 1 else 'steps'} {', '.join(found[:3])}{more}"
+
+
+def _of_replicates(numbers: list[str]) -> str:
+    if not numbers:
+        return ""
+    *most, last = numbers
+    return f" (replicates {', '.join(most)} and {last})" if most else f" (replicate {last})"

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from gra.chain.config.experiment import Step
 from gra.chain.config.origin import from_root
 from gra.chain.execution.check import Sources, locate, steps_named
 from gra.chain.execution.plan import Plan, Planned
@@ -29,7 +30,7 @@ def preflight_plan(
     `on`: a function that returns a context manager for a step. Inside this context, the step is checked for the machine
         that will run the step (gra/machine.py).
     """
-    found: dict[Problem, list[str]] = {}
+    found: dict[Problem, list[Step]] = {}
     twins = plan.twins()
     for name, item in plan.steps.items():
         if item.folder is not None or twins[name] != name:
@@ -39,8 +40,8 @@ def preflight_plan(
         for problem in faults:
             problem = from_root(problem, item.step.root, item.step.places)
             where = problem.file or sources.file_of(problem.key, item.step.overridden)
-            found.setdefault(replace(problem, file=where), []).append(name)
-    return [replace(problem, message=f"{problem.message} [{steps_named(names)}]") for problem, names in found.items()]
+            found.setdefault(replace(problem, file=where), []).append(item.step)
+    return [replace(problem, message=f"{problem.message} [{steps_named(steps)}]") for problem, steps in found.items()]
 
 
 def writable_problems(key: str, folder: Path) -> list[Problem]:

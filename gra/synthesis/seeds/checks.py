@@ -101,7 +101,12 @@ def check_first_records(settings: SeedSettings, base: Path | None = None, key: s
     source = resolve(settings.path, base)
     if not bad:
         return [Problem(f"{key}.path", f"{source}: no records", "give a file with records")]
-    message = f"{source}: {bad:,} of the first {good + bad:,} records are bad: " + "; ".join(reading.faults.listed(5))
+    which = (
+        f"{bad:,} of the first {good + bad:,} records are bad"
+        if good
+        else f"none of the first {bad:,} records can be used"
+    )
+    message = f"{source}: {which}: " + "; ".join(reading.faults.listed(5))
     where = f"{key}.columns" if reading.faults.of_columns * 2 > bad else f"{key}.path" if not good else f"{key}.max_bad"
     return [Problem(where, message, remedy(settings, reading.faults, good, key))]
 

@@ -48,16 +48,17 @@ class Faults:
 
     def listed(self, most: int = 10) -> list[str]:
         """Return up to `most` lines, one for each of the commonest reasons why records were bad. A line has the form
-        "12 x REASON: line 1, line 2, ...". If there are more reasons, one last line counts the other reasons and their
-        records."""
+        "REASON (12 records: line 1, line 2, ...)". If there are more reasons, one last line counts the other reasons
+        and their records."""
         ranked = sorted(self.groups.values(), key=lambda group: -group[1]["n"])
         found = []
         for reason, count, places in ranked[:most]:
             n = count["n"]
-            found.append(f"{n:,} x {reason}: {', '.join(places)}{', ...' if n > len(places) else ''}")
+            where = ", ".join(places) + (", ..." if n > len(places) else "")
+            found.append(f"{reason} ({n:,} {'record' if n == 1 else 'records'}: {where})")
         if len(ranked) > most:
             rest = sum(count["n"] for _, count, _ in ranked[most:])
-            found.append(f"{rest:,} for {len(ranked) - most:,} other reasons")
+            found.append(f"{len(ranked) - most:,} other reasons ({rest:,} records)")
         return found
 
     def override(self, key: str = "seeds.columns") -> str:

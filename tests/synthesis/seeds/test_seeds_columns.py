@@ -171,7 +171,7 @@ def test_what_is_not_clear_is_asked_with_the_columns_and_the_override_to_type(
     assert choice in message
     assert "=COLUMN" not in message
     assert message.count("columns here") <= 1  # the same reason thirty times is one line
-    assert "30 x " in message
+    assert "(30 records: " in message
     assert "line 1, line 2, line 3, line 4, line 5, ..." in message
     (problem,) = check_first_records(SeedSettings(path=str(path)))
     assert problem.key == "seeds.columns"
@@ -194,7 +194,7 @@ def test_a_mistyped_column_is_found_before_anything_is_made(tmp_path: Path) -> N
     path.write_text(jsonl([{"question": "Q", "answer": "A"}] * 300))
     (problem,) = check_seeds(SeedSettings(path=str(path), columns={"instruction": "questoin", "response": "answer"}))
     assert problem.key == "seeds.columns"
-    assert "no column `questoin` (columns here: question, answer): line 1, line 2" in problem.message
+    assert "no column `questoin` (columns here: question, answer) (200 records: line 1, line 2" in problem.message
     assert "seeds.columns.instruction=question seeds.columns.response=answer" in problem.remedy
     (problem,) = check_seeds(SeedSettings(path=str(path), columns={"response": "answer"}))
     assert "columns here: question, answer" in problem.message
@@ -257,5 +257,6 @@ def test_reasons_that_differ_in_numbers_are_one(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     with pytest.raises(SeedError) as error:
         load(tmp_path / "a.jsonl", max_bad=5)
-    assert "40 x not JSON" in str(error.value)
+    assert "not JSON" in str(error.value)
+    assert "(40 records: " in str(error.value)
     assert len(str(error.value).splitlines()) == 3
