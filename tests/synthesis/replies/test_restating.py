@@ -19,6 +19,14 @@ from test_usable import found
             "Write Python code for `round(numbers)`.",
             "repeats_instruction",
         ),
+        (
+            "Create a Python function `sum_of_digits(num)` that sums up the digits in a number to the nearest whole number.",
+            "Write a Python function `sum_of_digits(num_list)` that calculates the sum of the digits in a list of integers.",
+            "repeats_instruction",
+        ),
+        ("Write the opposite of this order: Close the door.", "Open the door.", None),
+        ("Write an order to the crew of a ship.", "Turn the ship to the north, and keep the lamp lit.", None),
+        ("Create a Python function that adds.", "Use a Python function of the library: `sum`.", None),
         ("Create a shopping list for the beach.", "Create a shopping list for the beach:\n\n- towels\n- water", None),
         (
             "Write a sentence that ends in a rhyme.",
