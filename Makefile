@@ -1,5 +1,5 @@
 # make quickstart   the whole chain on simulated models, offline, then its table    (first run installs .venv)
-# make small        the chain on three small real models, on a CPU (BENCHMARKS=DIR: no model hub needed; SIZES=: as in results/small)
+# make small        the chain on four small real models, on a CPU (BENCHMARKS=DIR: no model hub needed; SIZES=: as in results/small)
 # make test         ruff, mypy and every test, three at a time (JOBS=8: eight); what CI runs
 # make clean        remove .venv and caches; runs/ and results/ stay
 
