@@ -66,8 +66,8 @@ class ParsedPool:
         return not target.startswith(_NO_READERS)
 
     def backend(self, names: Sequence[str], log_folder: Path) -> Backend:
-        """Return the backend for the models `names`, not yet open. If the backend starts servers, it writes their logs
-        to `runtime.log_folder`, or to `log_folder` if that key is not set. Raises ConfigError."""
+        """Return the backend for the models `names`. The caller opens it. If the backend starts servers, it writes
+        their logs to `runtime.log_folder`, or to `log_folder` if that key is not set. Raises ConfigError."""
         runtime = {**self._runtime, "log_folder": self._runtime.get("log_folder") or str(log_folder)}
         return connect(_reduced(self._pool, names), runtime)
 

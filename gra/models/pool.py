@@ -170,8 +170,8 @@ def load_target(pool: Mapping[str, Any]) -> Target:
 
 
 def connect(pool: Mapping[str, Any], runtime: Mapping[str, Any]) -> Backend:
-    """Return the backend of a valid pool, not yet open. Raises ConfigError if the function that `pool._target_` names
-    cannot be imported, or does not return a backend."""
+    """Return the backend of a valid pool. The caller opens it. Raises ConfigError if the function that `pool._target_`
+    names cannot be imported, or does not return a backend."""
     backend = load_target(pool)(dict(pool), dict(runtime))
     needed = ("models", "simulated", "capabilities", "chat")
     # look at the class first: the property `capabilities` may fail before the backend is open

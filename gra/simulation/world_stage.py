@@ -145,8 +145,9 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
     """Return the simulated world's seeds as records. Their questions use only the first two (SEED_FORMS) wordings of
-    each skill (kind of question). Some seeds have a wrong answer, which follows from one of the skill's wrong rules.
-    `world.wrong_seed_share` is the proportion of seeds with a wrong answer."""
+    each skill (kind of question). A skill has one right rule for the answer, and several wrong ones (typical mistakes).
+    Some seeds have a wrong answer, computed by one of the wrong rules. `world.wrong_seed_share` is the proportion of
+    seeds with a wrong answer."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []

@@ -23,12 +23,13 @@ from gra.compare.statistics.trainings import LEAST, Estimate
 
 @dataclass(frozen=True)
 class Pieces:
-    """The means and variances of one benchmark, or of the unweighted mean over several benchmarks.
+    """The means of the arms' training runs, and the parts of the variance of a weighted sum of the arms' means. They
+    concern one benchmark, or the unweighted mean over several benchmarks.
 
-    `means`: the mean scores of every training run, for each arm. `items`: the variance of the weighted sum that is due
-    to items. `items_df`: the degrees of freedom of `items`. `luck`: for each arm, the variance of a training run's mean
-    that arises because the run answers some items right or wrong by luck (q in trainings.py). None means that the arm
-    was trained once.
+    `means`: for each arm, the mean score of each training run. `items`: the part of the variance that comes from the
+    choice of items. `items_df`: the degrees of freedom of `items`. `luck`: for each arm, the variance of a run's mean
+    that comes from items whose result changes from one training run to the next (q in trainings.py). It is None for an
+    arm with one training run.
     """
 
     means: tuple[Floats, ...]

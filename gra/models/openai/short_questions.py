@@ -45,9 +45,10 @@ class ShortQuestions:
         return call.others > 0 or (fault.kind == "body" and not call.server.suspect)
 
     async def answers(self, call: InFlightCall) -> bool:
-        """Return whether the server of `call` answers a short question. The question uses the slot of `call`, so it
-        does not add to the number of calls in flight. A server gets one question at a time. If another caller already
-        waits for the answer to a question to this server, both callers get the same result."""
+        """Return whether the server of `call` answers a short question. The question is sent under the concurrency
+        permit that `call` holds, so the number of requests in flight does not grow. A server gets one question at a
+        time. If another caller already waits for the answer to a question to this server, both callers get the same
+        result."""
         server = call.server
         running = self._running.get(server)
         if running is None:
