@@ -47,10 +47,15 @@ def restates(response: str, instruction: str) -> bool:
 
 
 def _continues(response: str, instruction: str) -> bool:
-    """Return whether the response is the instruction, continued: "Design a game that two teams play." for "Design a game." """
+    """Return whether the response is the instruction, continued: "Design a game that two teams play." for "Design a game.", or
+    "Comfort a friend. It is important to be there." for "Comfort a friend." """
     task, said = (" ".join(text.split()).casefold() for text in (instruction, response))
-    task = task.rstrip(".!?: ")
-    return said.startswith(f"{task} ") and said[len(task) + 1 : len(task) + 2].isalpha()
+    stem = task.rstrip(".!?: ")
+    if said.startswith(f"{stem} ") and said[len(stem) + 1 : len(stem) + 2].isalpha():
+        return True
+    # a request that is said again before more text, on the same line: below a heading the answer follows
+    first = " ".join(response.strip().split("\n", 1)[0].split()).casefold()
+    return not task.endswith("?") and first.startswith(f"{stem}. ")
 
 
 def _part(answer: Sequence[str], task: Sequence[str]) -> bool:

@@ -24,6 +24,13 @@ from test_usable import found
             "Write a Python function `sum_of_digits(num_list)` that calculates the sum of the digits in a list of integers.",
             "repeats_instruction",
         ),
+        (
+            "As a helpful friend, listen to your friend's concerns and offer support.",
+            "As a helpful friend, listen to your friend's concerns and offer support. It's important to be there for them.",
+            "repeats_instruction",
+        ),
+        ("What is the mean of 3, 5 and 7?", "What is the mean of 3, 5 and 7? It is 5.", None),
+        ("Describe autumn in one sentence.", "Describe autumn in one sentence.\n\nLeaves fall in red and gold.", None),
         ("Write the opposite of this order: Close the door.", "Open the door.", None),
         ("Write an order to the crew of a ship.", "Turn the ship to the north, and keep the lamp lit.", None),
         ("Create a Python function that adds.", "Use a Python function of the library: `sum`.", None),

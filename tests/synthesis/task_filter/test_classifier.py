@@ -56,7 +56,7 @@ def test_no_figure_is_made_up_where_labels_are_too_alike_to_test(
 
 def test_the_sentence_says_what_was_learned_and_how_good_it_is(packaged: TaskFilter) -> None:
     said = sentence(packaged.account)
-    assert "286 instructions labelled as tasks and 129 labelled as none" in said
+    assert "429 instructions labelled as tasks and 147 labelled as none" in said
     assert f"(AUC {packaged.account['auc']:.2f})" in said
 
 

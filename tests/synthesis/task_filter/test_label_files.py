@@ -27,7 +27,7 @@ def file(folder: Path, rows: list[dict[str, object]], name: str = "labels.jsonl"
 
 def test_the_labels_of_this_package_can_be_read() -> None:
     found = read_labels(["gra:labels/small_tasks.jsonl"])
-    assert (len(found.tasks), len(found.others), found.skipped) == (286, 129, {})
+    assert (len(found.tasks), len(found.others), found.skipped) == (429, 147, {})
 
 
 @given(st.randoms(use_true_random=False))
