@@ -55,7 +55,7 @@ from gra.synthesis.settings import SynthesisSettings
 from gra.synthesis.task_filter import label_files
 
 NAME = "refine"
-VERSION = 2  # 2: as version 5 of a synthesis
+VERSION = 1
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
 ADDED_LATER = {
     **SEEDS_ADDED_LATER,

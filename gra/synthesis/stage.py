@@ -57,8 +57,7 @@ from gra.synthesis.task_filter import label_files
 NAME = "synthesis"
 # 3: more ways in which replies end are recognised; seeds are read record by record, without reasoning and template tokens
 # 4: thin domains borrow, truncated responses get more tokens, rounds end by pace, copies of the prompt are unusable
-# 5: a response that makes the request again, with another verb or before more text, is unusable
-VERSION = 5
+VERSION = 4
 INSIDE_INPUTS = {"seeds.path": "seeds"}  # a relative path is inside the input `seeds`, if there is one
 ADDED_LATER = {
     "synthesis.example_sets": None,
