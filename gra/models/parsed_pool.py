@@ -67,7 +67,8 @@ class ParsedPool:
 
     def backend(self, names: Sequence[str], log_folder: Path) -> Backend:
         """Return the backend for the models `names`. The caller opens it. If the backend starts servers, it writes
-        their logs to `runtime.log_folder`, or to `log_folder` if that key is not set. Raises ConfigError."""
+        their logs to the folder of the config key `runtime.log_folder` or, if it is not set, to the argument
+        `log_folder`. Raises ConfigError."""
         runtime = {**self._runtime, "log_folder": self._runtime.get("log_folder") or str(log_folder)}
         return connect(_reduced(self._pool, names), runtime)
 

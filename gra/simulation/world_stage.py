@@ -144,10 +144,10 @@ def _distinct(skills: tuple[Skill, ...], rng: random.Random, forms: range, held_
 
 
 def seeds_of(world: WorldSettings, seed: int) -> list[dict[str, str]]:
-    """Return the simulated world's seeds as records. Their questions use only the first two (SEED_FORMS) wordings of
-    each skill (kind of question). A skill has one right rule for the answer, and several wrong ones (typical mistakes).
-    Some seeds have a wrong answer, computed by one of the wrong rules. `world.wrong_seed_share` is the proportion of
-    seeds with a wrong answer."""
+    """Return the simulated world's seeds as records. A skill is a kind of question, which can be worded in several
+    ways; seeds use only the first SEED_FORMS (2) of its wordings. A skill has one right rule for the answer, and
+    several wrong ones (typical mistakes). Some seeds have a wrong answer, computed by one of the wrong rules.
+    `world.wrong_seed_share` is the proportion of seeds with a wrong answer."""
     rng = random.Random(f"{seed}/seeds")
     streams = {domain: _distinct(skills_of(domain), rng, range(SEED_FORMS), held_out=False) for domain in DOMAINS}
     chosen: list[Instance] = []
