@@ -38,9 +38,14 @@ _REFUSAL = re.compile(
     rf"^(?:{_GREETING})?(?:{_SORRY})?{_AI}?(?:{_SORRY})?{_CANNOT} {_DOING}\s*(?:[.!]|,|$| at this time| because| as )",
     re.IGNORECASE,
 )
+_AI_REFUSAL = re.compile(  # "I'm sorry, but as an AI language model, I am unable to write stories ..."
+    rf"^(?:{_GREETING})?{_SORRY}{_AI}{_CANNOT} "
+    r"(?:write|create|generate|compose|produce|engage in|draw|role-?play|pretend|tell|share)\b",
+    re.IGNORECASE,
+)
 _MORE = r"(?:some |a (?:bit|little|few) )?(?:more|additional|further) (?:\w+ )?(?:information|info|details|context|specifics)\b"
 _ASKS_BACK = re.compile(
-    rf"^(?:{_GREETING})?(?:{_SORRY})?(?:to [^.!?]{{0,60}}?, )?"
+    rf"^(?:{_GREETING})?(?:{_SORRY})?(?:i (?:need|have) to [^.!?]{{0,80}}[.!] )?(?:to [^.!?]{{0,60}}?, )?"
     rf"(?:i(?:'?ll| will| would|'?d)? (?:still )?(?:need|require) {_MORE}"
     rf"|(?:(?:could|can|would) you (?:please )?|please )(?:provide|share|give)(?: me)?(?: with)? {_MORE})",
     re.IGNORECASE,
@@ -55,7 +60,10 @@ _MAY_ASK = re.compile(  # words of tasks to which a question can be an answer
 def is_refusal(text: str) -> bool:
     """Return whether the response is only a refusal. Only English refusals are recognised."""
     plain = _plain(text)
-    return len(plain.split(" ")) <= MOST_WORDS and _REFUSAL.match(plain) is not None
+    count = len(plain.split(" "))
+    return (count <= MOST_WORDS and _REFUSAL.match(plain) is not None) or (
+        count <= 2 * MOST_WORDS and _AI_REFUSAL.match(plain) is not None
+    )
 
 
 def asks_back(text: str, instruction: str) -> bool:

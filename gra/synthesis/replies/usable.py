@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from gra.synthesis.prompts import fence, line
 from gra.synthesis.replies.echoes import begins_a_piece, echoes, pieces, words
 from gra.synthesis.replies.material import missing_material
+from gra.synthesis.replies.missing_code import lacks_code
 from gra.synthesis.replies.overlap import NGRAM, copied, most_covered
 from gra.synthesis.replies.refusals import asks_back, is_refusal
 from gra.synthesis.replies.requests import asks_for_something, speaks_of_prompt, speaks_of_request
@@ -42,6 +43,7 @@ CHECKS = {  # first words of the fault -> its name in stats.json
     "speaks of its own prompt": "speaks_of_prompt",
     "repeats the instruction": "repeats_instruction",
     "refuses the task": "refuses_task",
+    "lacks the code": "lacks_code",
     "leaves a slot unfilled": "unfilled_slot",
 }
 
@@ -258,7 +260,9 @@ def _response(text: Any, shown: _Shown) -> str | None:
         return f"speaks of its own prompt: {said}"
     if shown.slots == "refuse" and (slot := unfilled_slot(text, shown.instruction)) is not None:
         return f"leaves a slot unfilled: {slot}"
-    return f"repeats the instruction: {text[:160]}" if restates(text, shown.instruction) else None
+    if restates(text, shown.instruction):
+        return f"repeats the instruction: {text[:160]}"
+    return f"lacks the code: {text[:160]}" if lacks_code(text, shown.instruction) else None
 
 
 def _review(value: Any) -> str | None:
